@@ -1,0 +1,7 @@
+#include "addon.h"
+
+namespace sluice {
+
+void RegisterAfPacket(Napi::Env env, Napi::Object exports) {}
+
+}  // namespace sluice

@@ -1,0 +1,7 @@
+#include "addon.h"
+
+namespace sluice {
+
+void RegisterLink(Napi::Env env, Napi::Object exports) {}
+
+}  // namespace sluice

@@ -1,0 +1,78 @@
+// The filled, frozen configuration that everything below the composition root works with. What a user may write is in
+// options.ts; fill.ts makes a Config of it and says what is wrong.
+
+/** Each frame port is backed by one of these. Later issues add `af_xdp` and `pcap`. */
+export type Driver = AfPacketDriver | FileDriver | MemoryDriver;
+
+export interface AfPacketDriver {
+  readonly driver: "af_packet";
+  readonly interface: string;
+  /** Serve an interface that the host uses (IPv4 address, default route, master). */
+  readonly force: boolean;
+  /** Frames in the receive ring, per worker. */
+  readonly rxFrames: number;
+  /** Bytes of one receive ring slot; what is longer comes through the socket's queue. */
+  readonly rxFrameSize: number;
+  /** Bytes that the socket's receive queue (super-frames, jumbo frames) may hold. */
+  readonly rxQueueBytes: number;
+}
+
+export interface FileDriver {
+  readonly driver: "file";
+  /** pcap or pcapng to receive from; undefined: receives nothing. */
+  readonly in?: string | undefined;
+  /** pcap to write what is sent; undefined: what is sent is counted and gone. */
+  readonly out?: string | undefined;
+  /** Start over at the end of the file. */
+  readonly loop: boolean;
+  /** Keep the distances between the time stamps, instead of reading as fast as possible. */
+  readonly realtime: boolean;
+  /** libpcap filter expression: frames of `in` that do not match it are passed over. */
+  readonly filter?: string | undefined;
+}
+
+export interface MemoryDriver {
+  readonly driver: "memory";
+}
+
+/** `uplink`: network side, has a lif · `host`: the application's path behind an uplink · `named`: a collector, only sends. */
+export type PortRole = "uplink" | "host" | "named";
+
+export interface PortConfig {
+  /** Position in Config.ports; the number by which the fast path knows it. */
+  readonly index: number;
+  /** "1", "host1", or the name of a collector. */
+  readonly name: string;
+  readonly role: PortRole;
+  /** Logical interface of an uplink and of its host port; 0 for named ports. */
+  readonly lif: number;
+  /** Index of the other uplink of the pair (1↔2, 3↔4), or -1. For a host port: the index of its uplink. */
+  readonly peer: number;
+  /** Index of the host port of an uplink, or -1. */
+  readonly host: number;
+  readonly driver: Driver;
+}
+
+export interface SessionsConfig {
+  /** Sessions that the table holds at the most: 1 … 8,388,608. */
+  readonly capacity: number;
+  /** Seconds of silence after which a session ages when its cache_timeout is 0. */
+  readonly defaultTimeout: number;
+  readonly duplicateFlow: "reject" | "shadow";
+  readonly tcpClose: "application" | "device";
+  /** Closed sessions kept for GetClosedSessions; past it the oldest is dropped and counted. */
+  readonly closedBacklog: number;
+}
+
+export interface Config {
+  readonly ports: readonly PortConfig[];
+  readonly grpc: { readonly listen: string };
+  readonly api: { readonly ipv4Order: "s_addr" | "host"; readonly missingSession: "response" | "status" };
+  readonly workers: number;
+  /** Processor for worker i (pin[i % pin.length]); empty: not pinned. */
+  readonly pin: readonly number[];
+  /** Longest frame without FCS, in bytes. */
+  readonly maxFrame: number;
+  readonly sessions: SessionsConfig;
+  readonly log: { readonly level: "debug" | "info" | "warn" | "error" };
+}
