@@ -2,7 +2,7 @@
 
 import type { Config } from "../config/config.js";
 import { type Counters, PortCounter } from "../memory/counters.js";
-import { type FateKind, REASONS } from "../reason.js";
+import { Fate, type FateKind, REASONS } from "../reason.js";
 
 export interface PortTotals {
   readonly name: string;
@@ -74,7 +74,7 @@ export function addUp(config: Config, counters: readonly Counters[]): DeviceTota
       toHost: sum(ports, (port) => (port.role === "host" ? port.txPackets : 0)),
       dropped: kind("drop"),
       consumed: kind("consumed"),
-      offloaded: fates.find((fate) => fate.name === "forwarded")?.packets ?? 0,
+      offloaded: fates[Fate.forwarded]?.packets ?? 0,
     },
   };
 }
