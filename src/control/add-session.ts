@@ -69,16 +69,6 @@ export function addSession(options: AddSessionOptions): handleClientStreamingCal
   };
 }
 
-/** Inserts the same requests without a stream, in one batch: for `sluice replay --program`. */
-export function addAll(options: AddSessionOptions, requests: Iterable<SessionRequest>): AddOutcome {
-  const insertion = new Insertion(options);
-  for (const request of requests) {
-    insertion.add(request);
-  }
-  insertion.finish();
-  return insertion.outcome;
-}
-
 class Insertion {
   readonly outcome = new AddOutcome();
   /** Undefined once the stream is longer than a batch. */

@@ -14,6 +14,7 @@ import { WorkerPool } from "../worker/pool.js";
 import { createCore } from "./core.js";
 import { watchLinks } from "./links.js";
 import type { Log } from "./log.js";
+import { sessionRules } from "./rules.js";
 import { addUp, type DeviceTotals, statsResponse } from "./stats.js";
 
 /** Milliseconds that running calls get to end when the device stops. */
@@ -61,11 +62,7 @@ export async function startDevice(config: Config, log: Log): Promise<Device> {
       sessionService({
         sessions,
         closed,
-        rules: {
-          ipv4Order: config.api.ipv4Order,
-          defaultTimeout: config.sessions.defaultTimeout,
-          lifs: new Map(config.ports.filter((p) => p.role === "uplink").map((p) => [p.lif, config.ports[p.peer]?.lif ?? 0])),
-        },
+        rules: sessionRules(config),
         missingSession: config.api.missingSession,
         ready: () => !stopping && pool.serving > 0,
         now: Date.now,
