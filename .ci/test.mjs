@@ -37,7 +37,7 @@ async function runFiles(paths, jobs) {
     const before = failed;
     const { seen, status } = await tap(left, jobs);
     const rest = left.filter((path) => !seen.has(path));
-    if (status !== 0 && (failed === before || rest.length === left.length)) {
+    if (rest.length === left.length || (status !== 0 && failed === before)) {
       console.log(`tap ended with ${status}; not run: ${rest.join(" ") || "none"}`);
       failed += 1;
       return;
