@@ -65,7 +65,11 @@ export function files(path, skip = () => false) {
 /** Hash of the names and contents of files, and of further text. */
 export function digest(paths, ...more) {
   const hash = createHash("sha256");
-  for (const path of paths) hash.update(`${path}\0`).update(readFileSync(join(root, path))).update("\0");
+  for (const path of paths)
+    hash
+      .update(`${path}\0`)
+      .update(readFileSync(join(root, path)))
+      .update("\0");
   for (const text of more) hash.update(`${text}\0`);
   return hash.digest("hex");
 }

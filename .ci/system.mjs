@@ -52,7 +52,9 @@ function missingPackages(names) {
   // dpkg-query ends with 1 when it does not know a name; what it does know it prints all the same.
   // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg-query's own format
   const format = "-f=${Package} ${db:Status-Status}\n";
-  const { stdout } = spawnSync("dpkg-query", ["-W", format, ...names], { encoding: "utf8" });
+  const { stdout } = spawnSync("dpkg-query", ["-W", format, ...names], {
+    encoding: "utf8",
+  });
   const installed = new Set(stdout.split("\n").filter((line) => line.endsWith(" installed")));
   return names.filter((name) => !installed.has(`${name} installed`));
 }

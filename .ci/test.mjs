@@ -24,7 +24,10 @@ if (chosen.length === 0) {
   console.log(`no test file matches ${wanted.join(" ") || "dist/test/**/*.test.js"}`);
   failed = 1;
 }
-await runFiles(chosen.filter((path) => !serial(path)), 2);
+await runFiles(
+  chosen.filter((path) => !serial(path)),
+  2,
+);
 await runFiles(chosen.filter(serial), 1);
 
 if (skips.length > 0) console.log(`\nskipped:\n${skips.map(({ name, reason }) => `  ${name}: ${reason}`).join("\n")}`);
@@ -88,7 +91,9 @@ function finished({ result, node }) {
   else count(node, result, [name], counts);
   passed += counts.passed;
   failed += counts.failed;
-  const parts = Object.entries(counts).filter(([, n]) => n > 0).map(([what, n]) => `${n} ${what}`);
+  const parts = Object.entries(counts)
+    .filter(([, n]) => n > 0)
+    .map(([what, n]) => `${n} ${what}`);
   console.log(`${result.ok ? "ok    " : "FAILED"} ${name}: ${parts.join(", ")} (${((result.time ?? 0) / 1000).toFixed(1)} s)`);
 }
 
