@@ -41,11 +41,12 @@ const file = {
 };
 const memory = { driver: z.literal("memory") };
 
-const DRIVERS = "one of af_packet, file, memory";
+const drivers = {
+  error: ({ code }: { code: string }) =>
+    code === "invalid_union" ? "one of af_packet, file, memory" : "a map of a port's settings",
+};
 
-const hostPort = z.discriminatedUnion("driver", [map(afPacket), map(file), map(memory)], {
-  error: DRIVERS,
-});
+const hostPort = z.discriminatedUnion("driver", [map(afPacket), map(file), map(memory)], drivers);
 
 const place = {
   lif: integer(1, 65_535).optional(),
@@ -61,7 +62,7 @@ const place = {
 const port = z.discriminatedUnion(
   "driver",
   [map({ ...place, ...afPacket }), map({ ...place, ...file }), map({ ...place, ...memory })],
-  { error: DRIVERS },
+  drivers,
 );
 
 export const optionsSchema = map({
