@@ -1,0 +1,38 @@
+// Thread entry: what piscina calls, once per worker, with the plan; it returns when the worker is told to stop.
+// Everything that the thread opened is closed however it ends: here when it returns or throws, by the addon's destructors
+// when the thread is torn down.
+
+import { BURST } from "../memory/burst.js";
+import { Counters } from "../memory/counters.js";
+import { EventRing } from "../memory/event-ring.js";
+import { Frames } from "../memory/frames.js";
+import { native } from "../port/native.js";
+import { openPorts } from "../port/open.js";
+import { Topology } from "../stage/topology.js";
+import { SessionLookup } from "../table/session-lookup.js";
+import { serve } from "./loop.js";
+import type { WorkerPlan } from "./messages.js";
+import { Pipeline } from "./pipeline.js";
+
+export default function work(plan: WorkerPlan): void {
+  const { worker } = plan;
+  if (plan.cpu >= 0) native.pin(plan.cpu);
+  native.name(`sluice-${worker}`);
+  const frames = new Frames(native.frames(Frames.size(BURST)));
+  const counters = new Counters(plan.counters, plan.ports.length);
+  const ports = openPorts(plan, frames, counters);
+  try {
+    const pipeline = new Pipeline(
+      new Topology(plan.ports),
+      new SessionLookup(plan.sessions, worker),
+      new EventRing(plan.closed),
+      ports.egress,
+      counters,
+      new Int32Array(plan.words),
+      worker,
+    );
+    serve(pipeline, ports.sources, frames);
+  } finally {
+    ports.close();
+  }
+}
