@@ -6,7 +6,7 @@ import { EventRing } from "../memory/event-ring.js";
 import { Grace } from "../memory/grace.js";
 import { wordsSize } from "../memory/worker-words.js";
 import { native } from "../port/native.js";
-import type { ReplayPlan } from "../port/replay.js";
+import type { ReplayPlan } from "../port/open.js";
 import { hashKey } from "../table/flow.js";
 import { allocateSessions } from "../table/session-memory.js";
 import { SessionTable } from "../table/session-table.js";
@@ -44,19 +44,22 @@ export function createCore(config: Config, options: CoreOptions): Core {
   });
   // One fanout group per port; the number must be free in the network namespace, hence at random.
   const groups = new Uint16Array(options.random(ports.length * 2).slice().buffer);
-  const plans = Array.from({ length: workers }, (_, worker): WorkerPlan => ({
-    worker,
-    workers,
-    cpu: config.pin.length === 0 ? -1 : (config.pin[worker % config.pin.length] as number),
-    maxFrame: config.maxFrame,
-    ports,
-    fanout: [...groups],
-    words,
-    counters: new SharedArrayBuffer(Counters.size(ports.length)),
-    closed: new SharedArrayBuffer(EventRing.size()),
-    sessions: memory,
-    replay: options.replay?.(worker),
-  }));
+  const plans = Array.from(
+    { length: workers },
+    (_, worker): WorkerPlan => ({
+      worker,
+      workers,
+      cpu: config.pin.length === 0 ? -1 : (config.pin[worker % config.pin.length] as number),
+      maxFrame: config.maxFrame,
+      ports,
+      fanout: [...groups],
+      words,
+      counters: new SharedArrayBuffer(Counters.size(ports.length)),
+      closed: new SharedArrayBuffer(EventRing.size()),
+      sessions: memory,
+      replay: options.replay?.(worker),
+    }),
+  );
   const rings = plans.map((plan) => new EventRing(plan.closed));
   const act = config.sessions.tcpClose === "device";
   return {

@@ -57,12 +57,14 @@ export function addUp(config: Config, counters: readonly Counters[]): DeviceTota
       freezes: of(PortCounter.freezes),
     };
   });
-  const fates = REASONS.map((reason, fate): FateTotal => ({
-    name: reason.name,
-    kind: reason.kind,
-    sentence: reason.sentence,
-    packets: sum(counters, (worker) => worker.fates[fate] as number),
-  }));
+  const fates = REASONS.map(
+    (reason, fate): FateTotal => ({
+      name: reason.name,
+      kind: reason.kind,
+      sentence: reason.sentence,
+      packets: sum(counters, (worker) => worker.fates[fate] as number),
+    }),
+  );
   const kind = (wanted: FateKind) => sum(fates, (fate) => (fate.kind === wanted ? fate.packets : 0));
   return {
     ports,

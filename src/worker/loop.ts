@@ -2,12 +2,12 @@
 // nothing to do.
 //
 // Adaptive polling: after the last frame the loop spins for a while, because the next burst is probably near, then sleeps
-// in poll(2) until a ring has frames, a paced file is due, or SLEEP has passed (the command word has no descriptor).
+// until a ring has frames, a paced file is due, or SLEEP has passed (the command word wakes nobody).
 
 import { Burst } from "../memory/burst.js";
 import type { Frames } from "../memory/frames.js";
 import { Command, Word, WorkerState, wordOf } from "../memory/worker-words.js";
-import { native } from "../port/native.js";
+import type { OpenPorts } from "../port/open.js";
 import type { Port } from "../port/port.js";
 import type { Pipeline } from "./pipeline.js";
 
@@ -16,12 +16,12 @@ const SPIN = 0.05;
 /** Milliseconds to sleep at the most: how late a command may be noticed. */
 const SLEEP = 20;
 
-/** Serves until the command word says stop. @param sources ports that may receive */
-export function serve(pipeline: Pipeline, sources: readonly Port[], frames: Frames): void {
+/** Serves until the command word says stop. */
+export function serve(pipeline: Pipeline, ports: OpenPorts, frames: Frames): void {
   const { words, worker } = pipeline;
+  const { sources } = ports;
   const command = wordOf(worker, Word.command);
   const burst = new Burst(frames);
-  const descriptors = Int32Array.from(sources.filter((port) => port.fd >= 0).map((port) => port.fd));
   let lastBusy = 0;
 
   Atomics.store(words, wordOf(worker, Word.state), WorkerState.serving);
@@ -45,12 +45,12 @@ export function serve(pipeline: Pipeline, sources: readonly Port[], frames: Fram
       pipeline.process(burst);
     }
     if (received > 0) lastBusy = now;
-    else if (now - lastBusy > SPIN) native.poll(descriptors, descriptors.length, wait(sources));
+    else if (now - lastBusy > SPIN) ports.rest(patience(sources));
   }
 }
 
 /** Milliseconds until one of the sources may have something, at the most SLEEP. */
-function wait(sources: readonly Port[]): number {
+function patience(sources: readonly Port[]): number {
   let least = SLEEP;
   for (let s = 0; s < sources.length; s++) {
     const source = sources[s] as Port;

@@ -1,7 +1,8 @@
 // What crosses from the main thread to a worker when it starts: shared memory and plain values, nothing else.
 
+import type { MessagePort } from "node:worker_threads";
 import type { PortConfig } from "../config/config.js";
-import type { ReplayPlan } from "../port/replay.js";
+import type { ReplayPlan } from "../port/open.js";
 import type { SessionMemory } from "../table/session-memory.js";
 
 export interface WorkerPlan {
@@ -23,4 +24,17 @@ export interface WorkerPlan {
   readonly sessions: SessionMemory;
   /** Packets come from captures merged by time, and leave into captures. */
   readonly replay?: ReplayPlan | undefined;
+}
+
+/** One start of a worker. */
+export interface WorkerTask {
+  readonly plan: WorkerPlan;
+  /** Where it tells what a user should know while it goes on (Report). */
+  readonly reports: MessagePort;
+}
+
+/** Said by a worker that goes on serving: a capture that is cut short, a full disk. */
+export interface Report {
+  readonly worker: number;
+  readonly message: string;
 }

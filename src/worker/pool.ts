@@ -3,11 +3,12 @@
 // settled, and the next one takes over its lane.
 
 import { fileURLToPath } from "node:url";
+import { MessageChannel } from "node:worker_threads";
 import { Piscina } from "piscina";
 import { Counters } from "../memory/counters.js";
 import { Command, Word, WorkerState, wordOf } from "../memory/worker-words.js";
 import { Fate } from "../reason.js";
-import type { WorkerPlan } from "./messages.js";
+import type { Report, WorkerPlan, WorkerTask } from "./messages.js";
 
 /** Milliseconds before a worker is started again: at once, then longer while it keeps failing. */
 const BACKOFF = [0, 100, 250, 500, 1000];
@@ -19,6 +20,8 @@ const HEAP = 256;
 export interface PoolEvents {
   /** A worker died; the next one starts in `retryIn` milliseconds. */
   died(worker: number, cause: unknown, retryIn: number): void;
+  /** A worker that goes on has something to say. */
+  report(report: Report): void;
 }
 
 export class WorkerPool {
@@ -94,7 +97,14 @@ export class WorkerPool {
   }
 
   async #run(plan: WorkerPlan): Promise<void> {
-    await this.#pool.run(plan);
+    const { port1, port2 } = new MessageChannel();
+    port1.on("message", (report: Report) => this.events.report(report));
+    port1.unref();
+    try {
+      await this.#pool.run({ plan, reports: port2 } satisfies WorkerTask, { transferList: [port2] });
+    } finally {
+      port1.close();
+    }
   }
 
   /** Waits for the task to end and starts the next, while the pool is not stopping. */

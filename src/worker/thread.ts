@@ -11,16 +11,17 @@ import { openPorts } from "../port/open.js";
 import { Topology } from "../stage/topology.js";
 import { SessionLookup } from "../table/session-lookup.js";
 import { serve } from "./loop.js";
-import type { WorkerPlan } from "./messages.js";
+import type { Report, WorkerTask } from "./messages.js";
 import { Pipeline } from "./pipeline.js";
 
-export default function work(plan: WorkerPlan): void {
+export default function work({ plan, reports }: WorkerTask): void {
   const { worker } = plan;
   if (plan.cpu >= 0) native.pin(plan.cpu);
   native.name(`sluice-${worker}`);
   const frames = new Frames(native.frames(Frames.size(BURST)));
   const counters = new Counters(plan.counters, plan.ports.length);
-  const ports = openPorts(plan, frames, counters);
+  const tell = (error: Error) => reports.postMessage({ worker, message: error.message } satisfies Report);
+  const ports = openPorts({ ...plan, frames, counters, tell });
   try {
     const pipeline = new Pipeline(
       new Topology(plan.ports),
@@ -31,7 +32,7 @@ export default function work(plan: WorkerPlan): void {
       new Int32Array(plan.words),
       worker,
     );
-    serve(pipeline, ports.sources, frames);
+    serve(pipeline, ports, frames);
   } finally {
     ports.close();
   }

@@ -1,0 +1,191 @@
+// AddSession (api.md 8). Up to 64 requests are a batch: collected first and inserted when the client closes its side, so
+// that a stream that breaks leaves nothing behind and a table that is too full takes none. Longer streams are inserted as
+// they come, at a cost of one request in memory.
+
+import { type handleClientStreamingCall, Metadata } from "@grpc/grpc-js";
+import type { BaseLogger } from "pino";
+import type { NewSession } from "../table/session.js";
+import { type AddSessionResponse, AddSessionStatus, type SessionRequest } from "./gen/openoffload.js";
+import { toStatus } from "./handler.js";
+import { Added, type Sessions } from "./sessions.js";
+import { AddOutcome } from "./status.js";
+import { type SessionRules, toSession } from "./translate.js";
+
+const BATCH = 64;
+const LOG_PERIOD_MS = 1000;
+/** Trailing metadata with AddOutcome.sentences, for clients that want more than a code. */
+export const ERROR_METADATA = "sluice-error";
+
+export interface AddSessionOptions {
+  readonly sessions: Sessions;
+  readonly rules: SessionRules;
+  /** Can the device serve sessions? */
+  readonly ready: () => boolean;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  readonly log: Pick<BaseLogger, "info" | "error">;
+}
+
+export function addSession(options: AddSessionOptions): handleClientStreamingCall<SessionRequest, AddSessionResponse> {
+  const log = new FailureLog(options);
+  return (call, callback) => {
+    const insertion = new Insertion(options);
+    let over = false;
+
+    function guarded(step: () => void): void {
+      if (over) {
+        return;
+      }
+      try {
+        step();
+      } catch (cause) {
+        over = true;
+        callback(toStatus(cause, "AddSession", options.log));
+      }
+    }
+
+    call.on("data", (request: SessionRequest) => guarded(() => insertion.add(request)));
+    // A stream that was cut off ends too, just before it is known to be cancelled: hence the turn of the event loop.
+    call.on("end", () =>
+      setImmediate(() => {
+        if (call.cancelled || call.destroyed) {
+          return;
+        }
+        guarded(() => {
+          const unavailable = insertion.finish();
+          over = true;
+          log.write(insertion.outcome);
+          const trailer = new Metadata();
+          for (const sentence of insertion.outcome.sentences) {
+            trailer.add(ERROR_METADATA, sentence);
+          }
+          callback(null, insertion.outcome.response(options.now(), unavailable), trailer);
+        });
+      }),
+    );
+    call.on("error", () => {
+      over = true;
+    });
+  };
+}
+
+/** Inserts the same requests without a stream, in one batch: for `sluice replay --program`. */
+export function addAll(options: AddSessionOptions, requests: Iterable<SessionRequest>): AddOutcome {
+  const insertion = new Insertion(options);
+  for (const request of requests) {
+    insertion.add(request);
+  }
+  insertion.finish();
+  return insertion.outcome;
+}
+
+class Insertion {
+  readonly outcome = new AddOutcome();
+  /** Undefined once the stream is longer than a batch. */
+  #batch: SessionRequest[] | undefined = [];
+
+  constructor(private readonly options: AddSessionOptions) {}
+
+  add(request: SessionRequest): void {
+    if (this.#batch === undefined) {
+      this.#insert(request.sessionId, toSession(request, this.options.rules));
+    } else if (this.#batch.length < BATCH) {
+      this.#batch.push(request);
+    } else {
+      const first = this.#batch;
+      this.#batch = undefined;
+      for (const early of first) {
+        this.add(early);
+      }
+      this.add(request);
+    }
+  }
+
+  /** The stream is complete. True when the device cannot serve. */
+  finish(): boolean {
+    const batch = this.#batch;
+    if (batch !== undefined) {
+      const { rules, sessions } = this.options;
+      const wanted = batch.map((request) => toSession(request, rules));
+      // Looking for what exists already is left out while there is room for all.
+      if (wanted.length > sessions.free && missing(wanted, sessions) > sessions.free) {
+        wanted.forEach((session, i) => {
+          this.#refuse((batch[i] as SessionRequest).sessionId, session);
+        });
+      } else {
+        wanted.forEach((session, i) => {
+          this.#insert((batch[i] as SessionRequest).sessionId, session);
+        });
+      }
+    }
+    return !this.options.ready();
+  }
+
+  #insert(id: bigint, session: NewSession | string): void {
+    if (!this.options.ready()) {
+      this.outcome.add(id, AddSessionStatus._SESSION_TABLE_UNAVAILABLE);
+    } else if (typeof session === "string") {
+      this.outcome.add(id, AddSessionStatus._SESSION_REJECTED, session);
+    } else {
+      this.outcome.add(id, STATUS[this.options.sessions.add(session, this.options.now())]);
+    }
+  }
+
+  /** The batch does not fit: why this one is not in. */
+  #refuse(id: bigint, session: NewSession | string): void {
+    if (!this.options.ready()) {
+      this.outcome.add(id, AddSessionStatus._SESSION_TABLE_UNAVAILABLE);
+    } else if (typeof session === "string") {
+      this.outcome.add(id, AddSessionStatus._SESSION_REJECTED, session);
+    } else if (this.options.sessions.exists(session)) {
+      this.outcome.add(id, AddSessionStatus._SESSION_ALREADY_EXISTS);
+    } else {
+      this.outcome.add(id, AddSessionStatus._SESSION_TABLE_FULL);
+    }
+  }
+}
+
+const STATUS: Record<Added, AddSessionStatus> = {
+  [Added.added]: AddSessionStatus._SESSION_ACCEPTED,
+  [Added.exists]: AddSessionStatus._SESSION_ALREADY_EXISTS,
+  [Added.full]: AddSessionStatus._SESSION_TABLE_FULL,
+};
+
+/** Slots that a batch would take. Ids that it names twice take one; flows that it names twice are not looked for. */
+function missing(wanted: readonly (NewSession | string)[], sessions: Sessions): number {
+  const ids = new Set<bigint>();
+  let count = 0;
+  for (const session of wanted) {
+    if (typeof session === "string" || sessions.exists(session) || ids.has(session.id)) {
+      continue;
+    }
+    if (session.id !== 0n) {
+      ids.add(session.id);
+    }
+    count++;
+  }
+  return count;
+}
+
+/** One line for streams with failures, at most one a second: a client that errs in a loop does not fill the log. */
+class FailureLog {
+  #last = Number.NEGATIVE_INFINITY;
+  #unsaid = 0;
+
+  constructor(private readonly options: Pick<AddSessionOptions, "log">) {}
+
+  write(outcome: AddOutcome): void {
+    if (outcome.failures === 0) {
+      return;
+    }
+    const now = performance.now();
+    this.#unsaid += outcome.failures;
+    if (now - this.#last < LOG_PERIOD_MS) {
+      return;
+    }
+    const [first] = outcome.sentences;
+    this.options.log.info(`${this.#unsaid} sessions were not added${first === undefined ? "" : `; request ${first}`}`);
+    this.#last = now;
+    this.#unsaid = 0;
+  }
+}

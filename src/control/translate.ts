@@ -1,0 +1,180 @@
+// Between the messages of openoffload.v2 and the table's sessions (api.md 1, 8, 9, 10). What is wrong with a request comes
+// back as a sentence for the log: the API itself has only a code for it.
+//
+// Leniency that clients need: the address fields of the other IP version are ignored, as is the next hop of DROP and
+// FORWARD; no action at all is proto3's zero value, _DROP.
+
+import { Action, type NewSession, type SessionInfo } from "../table/session.js";
+import {
+  ActionType,
+  IpVersion,
+  ProtocolId,
+  RequestStatus,
+  type SessionRequest,
+  type SessionResponse,
+} from "./gen/openoffload.js";
+
+/** How IPv4 addresses travel: see api.md 1. */
+export type Ipv4Order = "s_addr" | "host";
+
+export interface SessionRules {
+  readonly ipv4Order: Ipv4Order;
+  /** Seconds for cache_timeout 0. */
+  readonly defaultTimeout: number;
+  /** The configured logical interfaces, each with its pair, or 0 when that is not configured. */
+  readonly lifs: ReadonlyMap<number, number>;
+}
+
+/** "From the beginning" to a known client of GetAllSessions, so no session may have it. */
+export const RESERVED_ID = 0xffff_ffffn;
+
+const LIF_MASK = 0xffff;
+const VLAN_SHIFT = 16;
+const VLAN_MAX = 4094;
+const PORT_MAX = 0xffff;
+const IPV6_BYTES = 16;
+const IPV6_HEX = 32;
+/** 16 bytes in hexadecimal with a colon after each byte but the last. */
+const IPV6_HEX_MAX = 47;
+
+/** The session that is asked for, or what is wrong with the request. */
+export function toSession(request: SessionRequest, rules: SessionRules): NewSession | string {
+  if (request.sessionId === RESERVED_ID) {
+    return "session_id 4294967295 is reserved: clients list from it";
+  }
+  const inLif = request.inLif & LIF_MASK;
+  const vlan = request.inLif >>> VLAN_SHIFT;
+  const pair = rules.lifs.get(inLif);
+  if (pair === undefined) {
+    return `in_lif ${inLif} is not configured; there are ${[...rules.lifs.keys()].join(", ")}`;
+  }
+  if (vlan > VLAN_MAX) {
+    return `in_lif has VLAN id ${vlan}; 0 (untagged) to ${VLAN_MAX} is possible`;
+  }
+  const outVlan = request.outLif >>> VLAN_SHIFT;
+  if (outVlan !== 0 && outVlan !== vlan) {
+    return `out_lif has VLAN id ${outVlan}, in_lif ${vlan}: the device does not change tags`;
+  }
+  const outLif = request.outLif & LIF_MASK || pair;
+  if (outLif === 0) {
+    return `out_lif 0 means the pair of in_lif ${inLif}, which is not configured`;
+  }
+  if (!rules.lifs.has(outLif)) {
+    return `out_lif ${outLif} is not configured; there are ${[...rules.lifs.keys()].join(", ")}`;
+  }
+  if (request.protocolId !== ProtocolId._TCP && request.protocolId !== ProtocolId._UDP) {
+    return `protocol_id ${request.protocolId} is neither _TCP (6) nor _UDP (17)`;
+  }
+  if (request.sourcePort > PORT_MAX) {
+    return `source_port ${request.sourcePort} is past 65535`;
+  }
+  if (request.destinationPort > PORT_MAX) {
+    return `destination_port ${request.destinationPort} is past 65535`;
+  }
+  if (request.ipVersion !== IpVersion._IPV4 && request.ipVersion !== IpVersion._IPV6) {
+    return `ip_version ${request.ipVersion} is neither _IPV4 (0) nor _IPV6 (1)`;
+  }
+  const ipv6 = request.ipVersion === IpVersion._IPV6;
+  const source = ipv6 ? ipv6Bytes(request.sourceIpv6) : ipv4Bytes(request.sourceIp, rules.ipv4Order);
+  if (source === undefined) {
+    return `source_ipv6 has ${request.sourceIpv6.length} bytes; 16 bytes or 32 hexadecimal characters are expected`;
+  }
+  const destination = ipv6 ? ipv6Bytes(request.destinationIpv6) : ipv4Bytes(request.destinationIp, rules.ipv4Order);
+  if (destination === undefined) {
+    return `destination_ipv6 has ${request.destinationIpv6.length} bytes; 16 bytes or 32 hexadecimal characters are expected`;
+  }
+  const action = toAction(request.action?.actionType ?? ActionType._DROP);
+  if (typeof action === "string") {
+    return action;
+  }
+  return {
+    id: request.sessionId,
+    inLif,
+    inVlan: vlan,
+    outLif,
+    outVlan: vlan,
+    ipv6,
+    source,
+    destination,
+    sourcePort: request.sourcePort,
+    destinationPort: request.destinationPort,
+    protocol: request.protocolId,
+    action,
+    timeout: request.cacheTimeout || rules.defaultTimeout,
+  };
+}
+
+export function toResponse(info: SessionInfo): SessionResponse {
+  return {
+    sessionId: info.id,
+    inPackets: BigInt(info.inPackets),
+    outPackets: BigInt(info.outPackets),
+    inBytes: BigInt(info.inBytes),
+    outBytes: BigInt(info.outBytes),
+    sessionState: info.state as number,
+    sessionCloseCode: info.closeCode as number,
+    requestStatus: RequestStatus._ACCEPTED,
+    startTime: toTimestamp(info.startTime),
+    endTime: info.endTime === 0 ? undefined : toTimestamp(info.endTime),
+  };
+}
+
+/** What an unknown id is answered with. */
+export function missingSession(id: bigint): SessionResponse {
+  return {
+    sessionId: id,
+    inPackets: 0n,
+    outPackets: 0n,
+    inBytes: 0n,
+    outBytes: 0n,
+    sessionState: 0,
+    sessionCloseCode: 0,
+    requestStatus: RequestStatus._REJECTED_SESSION_NONEXISTENT,
+    startTime: undefined,
+    endTime: undefined,
+  };
+}
+
+/** google.protobuf.Timestamp of milliseconds since the epoch. */
+export function toTimestamp(ms: number): { seconds: bigint; nanos: number } {
+  const seconds = Math.floor(ms / 1000);
+  return { seconds: BigInt(seconds), nanos: Math.floor((ms - seconds * 1000) * 1e6) };
+}
+
+/** The four bytes of an address in network order. */
+export function ipv4Bytes(value: number, order: Ipv4Order): Uint8Array {
+  const bytes = new Uint8Array(4);
+  new DataView(bytes.buffer).setUint32(0, value, order === "s_addr");
+  return bytes;
+}
+
+/** The number by which four bytes in network order travel. */
+export function ipv4Value(bytes: Uint8Array, order: Ipv4Order): number {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getUint32(0, order === "s_addr");
+}
+
+/** Raw, or as hexadecimal characters with or without colons (api.md 4). */
+function ipv6Bytes(field: Buffer): Uint8Array | undefined {
+  if (field.length === IPV6_BYTES) {
+    return field;
+  }
+  if (field.length < IPV6_HEX || field.length > IPV6_HEX_MAX) {
+    return undefined;
+  }
+  const hex = field.toString("latin1").replaceAll(":", "");
+  return /^[0-9a-f]{32}$/i.test(hex) ? Buffer.from(hex, "hex") : undefined;
+}
+
+function toAction(type: ActionType): Action | string {
+  switch (type) {
+    case ActionType._DROP:
+      return Action.drop;
+    case ActionType._FORWARD:
+      return Action.forward;
+    case ActionType._MIRROR:
+    case ActionType._SNOOP:
+      return `action ${ActionType[type]}: its next hop is not configured`;
+    default:
+      return `action_type ${type} is none of _DROP, _FORWARD, _MIRROR, _SNOOP`;
+  }
+}
