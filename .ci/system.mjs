@@ -1,0 +1,77 @@
+// Debian packages: installed when we are root, else the one line to run is printed.
+
+import { spawnSync } from "node:child_process";
+import { existsSync, readdirSync } from "node:fs";
+import { delimiter, join } from "node:path";
+import { run, say, step, stop } from "./step.mjs";
+
+/** Without these nothing can be built. `probe`: a command or header by which other distributions are asked. */
+const BUILD = {
+  "g++": "g++",
+  make: "make",
+  python3: "python3",
+  "libpcap-dev": "/usr/include/pcap/pcap.h",
+  "protobuf-compiler": "protoc",
+  "libprotobuf-dev": "/usr/include/google/protobuf/timestamp.proto",
+};
+
+/** Tests that miss one of these are skipped with a reason. */
+const TEST = {
+  iproute2: "ip",
+  ethtool: "ethtool",
+  tcpdump: "tcpdump",
+  tshark: "tshark",
+  "python3-scapy": "scapy",
+  iperf3: "iperf3",
+  "python3-grpcio": "/usr/lib/python3/dist-packages/grpc/__init__.py",
+};
+
+/** @param needed whether something is to be built now, so that a missing build tool must stop us */
+export function systemPackages(tests, needed) {
+  const probes = tests ? { ...BUILD, ...TEST } : BUILD;
+  const debian = present("dpkg-query") && present("apt-get");
+  const missing = debian ? missingPackages(Object.keys(probes)) : Object.keys(probes).filter((name) => !present(probes[name]));
+  if (missing.length === 0) return;
+  if (debian && process.getuid() === 0) {
+    step(`installing ${missing.join(" ")}`, "Mend apt-get, or install them another way.", () => install(missing));
+    return;
+  }
+  const line = `apt-get install -y --no-install-recommends ${missing.join(" ")}`;
+  const indispensable = missing.filter((name) => name in BUILD);
+  const advice = debian ? `run as root:\n  ${line}` : `install what these Debian packages hold: ${missing.join(" ")}`;
+  if (indispensable.length > 0 && needed) stop(`sluice: building needs ${indispensable.join(", ")}; ${advice}`);
+  say(`sluice: tests that need ${missing.join(", ")} are skipped; to have them, ${advice}\n`);
+}
+
+function present(probe) {
+  if (probe.startsWith("/")) return existsSync(probe) || existsSync(probe.replace("/usr/", "/usr/local/"));
+  return (process.env.PATH ?? "").split(delimiter).some((dir) => existsSync(join(dir, probe)));
+}
+
+function missingPackages(names) {
+  // dpkg-query ends with 1 when it does not know a name; what it does know it prints all the same.
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg-query's own format
+  const format = "-f=${Package} ${db:Status-Status}\n";
+  const { stdout } = spawnSync("dpkg-query", ["-W", format, ...names], {
+    encoding: "utf8",
+  });
+  const installed = new Set(stdout.split("\n").filter((line) => line.endsWith(" installed")));
+  return names.filter((name) => !installed.has(`${name} installed`));
+}
+
+function install(names) {
+  const env = { DEBIAN_FRONTEND: "noninteractive" };
+  const command = ["install", "-y", "--no-install-recommends", ...names];
+  const lists = existsSync("/var/lib/apt/lists") ? readdirSync("/var/lib/apt/lists") : [];
+  const known = lists.some((name) => name.includes("_Packages"));
+  if (known) {
+    try {
+      run("apt-get", command, env);
+      return;
+    } catch {
+      // The lists may be old: once more with new ones.
+    }
+  }
+  run("apt-get", ["update"], env);
+  run("apt-get", command, env);
+}
