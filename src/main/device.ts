@@ -12,7 +12,7 @@ import { type Prepared, prepareInterface } from "../port/interface.js";
 import { ClosedSessions } from "../table/closed.js";
 import { WorkerPool } from "../worker/pool.js";
 import { createCore } from "./core.js";
-import { watchLinks } from "./links.js";
+import { type Watched, watchLinks } from "./links.js";
 import type { Log } from "./log.js";
 import { sessionRules } from "./rules.js";
 import { addUp, type DeviceTotals, statsResponse } from "./stats.js";
@@ -38,7 +38,8 @@ export async function startDevice(config: Config, log: Log): Promise<Device> {
     for (let last = undo.pop(); last !== undefined; last = undo.pop()) await last();
   };
   try {
-    for (const prepared of prepare(config)) undo.push(() => prepared.restore());
+    const interfaces = prepare(config);
+    for (const each of interfaces) undo.push(() => each.prepared.restore());
     const core = createCore(config, { random: randomBytes, now: Date.now() });
     const { sessions } = core;
     const closed = new ClosedSessions(config.sessions.closedBacklog);
@@ -54,7 +55,7 @@ export async function startDevice(config: Config, log: Log): Promise<Device> {
     undo.push(startAging(sessions, Date.now));
     const closing = setInterval(() => core.removeClosed(Date.now()), CLOSED_PERIOD);
     undo.push(() => clearInterval(closing));
-    undo.push(watchLinks(config.ports, log));
+    undo.push(watchLinks(interfaces, log));
 
     let stopping = false;
     const totals = () => addUp(config, core.counters);
@@ -83,17 +84,23 @@ export async function startDevice(config: Config, log: Log): Promise<Device> {
   }
 }
 
+interface PreparedPort extends Watched {
+  readonly prepared: Prepared;
+}
+
 /** Interfaces and output files, made ready before any worker opens them. */
-function prepare(config: Config): Prepared[] {
-  const prepared: Prepared[] = [];
+function prepare(config: Config): PreparedPort[] {
+  const done: PreparedPort[] = [];
   try {
-    for (const { driver } of config.ports) {
-      if (driver.driver === "af_packet") prepared.push(prepareInterface(driver));
+    for (const { name, driver } of config.ports) {
       if (driver.driver === "file") prepareFile(driver);
+      if (driver.driver !== "af_packet") continue;
+      const prepared = prepareInterface(driver);
+      done.push({ port: name, interface: driver.interface, prepared, renew: () => prepared.renew() });
     }
-    return prepared;
+    return done;
   } catch (cause) {
-    for (const done of prepared.reverse()) done.restore();
+    for (const { prepared } of done.reverse()) prepared.restore();
     throw cause;
   }
 }
