@@ -27,29 +27,22 @@ export const DEFAULTS = {
   file: { loop: false, realtime: false },
 } as const;
 
-/** The capture of the embedded default, in the project and in the package alike. */
-export const DEMO_CAPTURE = fileURLToPath(new URL("../../../pcaps/demo.pcap", import.meta.url));
+/** From dist/src/config to the package. */
+const DEMO_CAPTURE = fileURLToPath(new URL("../../../pcaps/demo.pcap", import.meta.url));
 
-/** `sluice run` without a configuration or a port: needs no rights and no interface. One end of the demo's flows each. */
+/** What plays one host's side of the demonstration, or the application's side towards it (pcaps/make-demo.mjs). */
+function play(filter: string) {
+  return { driver: "file" as const, in: DEMO_CAPTURE, loop: true, realtime: true, filter };
+}
+
+function demoPort(lif: number, host: string) {
+  const application = "02:00:00:00:00:aa";
+  return { lif, ...play(`ether src ${host}`), host: play(`ether src ${application} and ether dst ${host}`) };
+}
+
+/** `sluice run` without a configuration or a port: pcaps/demo.pcap over and over; needs no rights and no interface. */
 export const EMBEDDED: Options = {
-  ports: [
-    {
-      lif: 1,
-      driver: "file",
-      in: DEMO_CAPTURE,
-      filter: "src net 10.0.0.0/16",
-      ...replayed(),
-      host: { driver: "file" },
-    },
-    {
-      lif: 2,
-      driver: "file",
-      in: DEMO_CAPTURE,
-      filter: "src net 10.1.0.0/16",
-      ...replayed(),
-      host: { driver: "file" },
-    },
-  ],
+  ports: [demoPort(1, "02:00:00:00:00:01"), demoPort(2, "02:00:00:00:00:02")],
   workers: 1,
 };
 
@@ -61,7 +54,3 @@ export const REPLAY: Options = {
   ],
   workers: 1,
 };
-
-function replayed() {
-  return { loop: true, realtime: true };
-}
