@@ -139,8 +139,9 @@ class PacketSocket : public Napi::ObjectWrap<PacketSocket> {
     promiscuous.mr_type = PACKET_MR_PROMISC;
     Set(env, rx_, PACKET_ADD_MEMBERSHIP, &promiscuous, sizeof promiscuous, "setsockopt(PACKET_ADD_MEMBERSHIP)");
     if (fanout >= 0) {
-      // Plain hash: it takes addresses and ports of both directions alike and leaves ports out for fragments.
-      int group = (fanout & 0xffff) | (PACKET_FANOUT_HASH << 16);
+      // Plain hash: it takes addresses and ports of both directions alike and leaves ports out for fragments. The group
+      // does not heed the PACKET_IGNORE_OUTGOING of its members: it has a flag of its own.
+      int group = (fanout & 0xffff) | (PACKET_FANOUT_HASH | PACKET_FANOUT_FLAG_IGNORE_OUTGOING) << 16;
       Set(env, rx_, PACKET_FANOUT, &group, sizeof group, "setsockopt(PACKET_FANOUT)");
       setsockopt(rx_, SOL_SOCKET, SO_DETACH_FILTER, &one, sizeof one);
     }
@@ -217,17 +218,18 @@ class PacketSocket : public Napi::ObjectWrap<PacketSocket> {
     message.msg_iovlen = 2;
     message.msg_control = control;
     message.msg_controllen = sizeof control;
-    ssize_t got = recvmsg(rx_, &message, MSG_DONTWAIT);
+    ssize_t got = recvmsg(rx_, &message, MSG_DONTWAIT | MSG_TRUNC);
     // The first call after the interface went down only reports that.
-    if (got < 0 && errno != EAGAIN) got = recvmsg(rx_, &message, MSG_DONTWAIT);
+    if (got < 0 && errno != EAGAIN) got = recvmsg(rx_, &message, MSG_DONTWAIT | MSG_TRUNC);
     cmsghdr* found = got < 0 ? nullptr : CMSG_FIRSTHDR(&message);
     if (found == nullptr || found->cmsg_type != PACKET_AUXDATA || got < static_cast<ssize_t>(sizeof offload)) return false;
     tpacket_auxdata aux;
     memcpy(&aux, CMSG_DATA(found), sizeof aux);
-    uint32_t length = got - sizeof offload;
+    uint32_t wire = got - sizeof offload;  // MSG_TRUNC: all of it, however much was copied; tp_len is 0 here
+    uint32_t length = std::min<uint32_t>(wire, stageRoom_);
     bool staged = offload.gso_type != kGsoNone || length > room_;
     if (!staged) memcpy(slot, stage_, length);
-    Describe(meta, length, aux.tp_len, aux.tp_status, aux.tp_vlan_tci, aux.tp_vlan_tpid, offload, staged);
+    Describe(meta, length, wire, aux.tp_status, aux.tp_vlan_tci, aux.tp_vlan_tpid, offload, staged);
     return true;
   }
 
