@@ -5,7 +5,7 @@
 import { type handleClientStreamingCall, Metadata } from "@grpc/grpc-js";
 import type { BaseLogger } from "pino";
 import type { NewSession } from "../table/session.js";
-import { type AddSessionResponse, AddSessionStatus, type SessionRequest } from "./gen/openoffload.js";
+import { AddSessionStatus, type SessionRequest } from "./gen/openoffload.js";
 import { toStatus } from "./handler.js";
 import { Added, type Sessions } from "./sessions.js";
 import { AddOutcome } from "./status.js";
@@ -26,10 +26,12 @@ export interface AddSessionOptions {
   readonly log: Pick<BaseLogger, "info" | "error">;
 }
 
-export function addSession(options: AddSessionOptions): handleClientStreamingCall<SessionRequest, AddSessionResponse> {
+/** Answers with an encoded AddSessionResponse. */
+export function addSession(options: AddSessionOptions): handleClientStreamingCall<SessionRequest, Buffer> {
   const log = new FailureLog(options);
   return (call, callback) => {
-    const insertion = new Insertion(options);
+    const outcome = new AddOutcome();
+    const insertion = new Insertion(options, (id, status, sentence) => outcome.add(id, status, sentence));
     let over = false;
 
     function guarded(step: () => void): void {
@@ -54,12 +56,12 @@ export function addSession(options: AddSessionOptions): handleClientStreamingCal
         guarded(() => {
           const unavailable = insertion.finish();
           over = true;
-          log.write(insertion.outcome);
+          log.write(outcome);
           const trailer = new Metadata();
-          for (const sentence of insertion.outcome.sentences) {
+          for (const sentence of outcome.sentences) {
             trailer.add(ERROR_METADATA, sentence);
           }
-          callback(null, insertion.outcome.response(options.now(), unavailable), trailer);
+          callback(null, outcome.response(options.now(), unavailable), trailer);
         });
       }),
     );
@@ -69,22 +71,33 @@ export function addSession(options: AddSessionOptions): handleClientStreamingCal
   };
 }
 
-/** Inserts the same requests without a stream, in one batch: for `sluice replay --program`. */
-export function addAll(options: AddSessionOptions, requests: Iterable<SessionRequest>): AddOutcome {
-  const insertion = new Insertion(options);
+/** What became of one request. */
+export interface AddResult {
+  readonly status: AddSessionStatus;
+  /** What is wrong with the request. */
+  readonly sentence: string | undefined;
+}
+
+/** The same without a stream, for a replay: the fate of each request, in order. */
+export function addAll(options: AddSessionOptions, requests: Iterable<SessionRequest>): AddResult[] {
+  const results: AddResult[] = [];
+  const insertion = new Insertion(options, (_, status, sentence) => results.push({ status, sentence }));
   for (const request of requests) {
     insertion.add(request);
   }
   insertion.finish();
-  return insertion.outcome;
+  return results;
 }
 
 class Insertion {
-  readonly outcome = new AddOutcome();
   /** Undefined once the stream is longer than a batch. */
   #batch: SessionRequest[] | undefined = [];
 
-  constructor(private readonly options: AddSessionOptions) {}
+  /** `report` is called once per request, in order. */
+  constructor(
+    private readonly options: AddSessionOptions,
+    private readonly report: (id: bigint, status: AddSessionStatus, sentence?: string) => void,
+  ) {}
 
   add(request: SessionRequest): void {
     if (this.#batch === undefined) {
@@ -123,24 +136,24 @@ class Insertion {
 
   #insert(id: bigint, session: NewSession | string): void {
     if (!this.options.ready()) {
-      this.outcome.add(id, AddSessionStatus._SESSION_TABLE_UNAVAILABLE);
+      this.report(id, AddSessionStatus._SESSION_TABLE_UNAVAILABLE);
     } else if (typeof session === "string") {
-      this.outcome.add(id, AddSessionStatus._SESSION_REJECTED, session);
+      this.report(id, AddSessionStatus._SESSION_REJECTED, session);
     } else {
-      this.outcome.add(id, STATUS[this.options.sessions.add(session, this.options.now())]);
+      this.report(id, STATUS[this.options.sessions.add(session, this.options.now())]);
     }
   }
 
   /** The batch does not fit: why this one is not in. */
   #refuse(id: bigint, session: NewSession | string): void {
     if (!this.options.ready()) {
-      this.outcome.add(id, AddSessionStatus._SESSION_TABLE_UNAVAILABLE);
+      this.report(id, AddSessionStatus._SESSION_TABLE_UNAVAILABLE);
     } else if (typeof session === "string") {
-      this.outcome.add(id, AddSessionStatus._SESSION_REJECTED, session);
+      this.report(id, AddSessionStatus._SESSION_REJECTED, session);
     } else if (this.options.sessions.exists(session)) {
-      this.outcome.add(id, AddSessionStatus._SESSION_ALREADY_EXISTS);
+      this.report(id, AddSessionStatus._SESSION_ALREADY_EXISTS);
     } else {
-      this.outcome.add(id, AddSessionStatus._SESSION_TABLE_FULL);
+      this.report(id, AddSessionStatus._SESSION_TABLE_FULL);
     }
   }
 }
