@@ -15,6 +15,13 @@ const BATCH = 64;
 const LOG_PERIOD_MS = 1000;
 /** Trailing metadata with AddOutcome.sentences, for clients that want more than a code. */
 export const ERROR_METADATA = "sluice-error";
+export const ERROR_SEPARATOR = " | ";
+/**
+ * When a call is cancelled or runs out of time, Node's HTTP/2 client first closes its side, as if the batch were complete,
+ * and resets the stream afterwards: up to 5 ms later on a busy machine, rarely more. So its batches wait that long.
+ */
+const NODE_CLIENT = /grpc-node/;
+const NODE_RESET_MS = 5;
 
 export interface AddSessionOptions {
   readonly sessions: Sessions;
@@ -47,9 +54,8 @@ export function addSession(options: AddSessionOptions): handleClientStreamingCal
     }
 
     call.on("data", (request: SessionRequest) => guarded(() => insertion.add(request)));
-    // A stream that was cut off ends too, just before it is known to be cancelled: hence the turn of the event loop.
-    call.on("end", () =>
-      setImmediate(() => {
+    call.on("end", () => {
+      const answer = (): void => {
         if (call.cancelled || call.destroyed) {
           return;
         }
@@ -57,18 +63,28 @@ export function addSession(options: AddSessionOptions): handleClientStreamingCal
           const unavailable = insertion.finish();
           over = true;
           log.write(outcome);
-          const trailer = new Metadata();
-          for (const sentence of outcome.sentences) {
-            trailer.add(ERROR_METADATA, sentence);
-          }
-          callback(null, outcome.response(options.now(), unavailable), trailer);
+          callback(null, outcome.response(options.now(), unavailable), trailer(outcome));
         });
-      }),
-    );
+      };
+      if (insertion.pending && NODE_CLIENT.test(String(call.metadata.get("user-agent")[0]))) {
+        setTimeout(answer, NODE_RESET_MS);
+      } else {
+        // A stream that was cut off ends too, just before it is known to be cancelled.
+        setImmediate(answer);
+      }
+    });
     call.on("error", () => {
       over = true;
     });
   };
+}
+
+function trailer(outcome: AddOutcome): Metadata {
+  const metadata = new Metadata();
+  if (outcome.sentences.length > 0) {
+    metadata.set(ERROR_METADATA, outcome.sentences.join(ERROR_SEPARATOR));
+  }
+  return metadata;
 }
 
 /** What became of one request. */
@@ -98,6 +114,11 @@ class Insertion {
     private readonly options: AddSessionOptions,
     private readonly report: (id: bigint, status: AddSessionStatus, sentence?: string) => void,
   ) {}
+
+  /** Is there a batch that is not inserted before the stream ends? */
+  get pending(): boolean {
+    return this.#batch !== undefined && this.#batch.length > 0;
+  }
 
   add(request: SessionRequest): void {
     if (this.#batch === undefined) {
