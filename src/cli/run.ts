@@ -17,7 +17,7 @@ export async function run(given: Given): Promise<void> {
   const ended = signalled();
   // Not before the configuration is known to be right: this brings the addon and all the rest.
   const { startDevice } = await import("../main/device.js");
-  const device = await startDevice(config);
+  const device = await startDevice(config, createLog(config.log.level));
   process.stdout.write(`sluice: gRPC on ${device.address}, ${config.ports.length} ports, ${config.workers} workers\n`);
   if (demonstration) process.stdout.write(nextStep(device.address));
 

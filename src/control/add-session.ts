@@ -5,9 +5,9 @@
 import { type handleClientStreamingCall, Metadata } from "@grpc/grpc-js";
 import type { BaseLogger } from "pino";
 import type { NewSession } from "../table/session.js";
+import { AddStatus, type SessionTable } from "../table/session-table.js";
 import { type AddSessionResponse, AddSessionStatus, type SessionRequest } from "./gen/openoffload.js";
 import { toStatus } from "./handler.js";
-import { Added, type Sessions } from "./sessions.js";
 import { AddOutcome } from "./status.js";
 import { type SessionRules, toSession } from "./translate.js";
 
@@ -17,7 +17,7 @@ const LOG_PERIOD_MS = 1000;
 export const ERROR_METADATA = "sluice-error";
 
 export interface AddSessionOptions {
-  readonly sessions: Sessions;
+  readonly sessions: SessionTable;
   readonly rules: SessionRules;
   /** Can the device serve sessions? */
   readonly ready: () => boolean;
@@ -67,16 +67,6 @@ export function addSession(options: AddSessionOptions): handleClientStreamingCal
       over = true;
     });
   };
-}
-
-/** Inserts the same requests without a stream, in one batch: for `sluice replay --program`. */
-export function addAll(options: AddSessionOptions, requests: Iterable<SessionRequest>): AddOutcome {
-  const insertion = new Insertion(options);
-  for (const request of requests) {
-    insertion.add(request);
-  }
-  insertion.finish();
-  return insertion.outcome;
 }
 
 class Insertion {
@@ -145,14 +135,14 @@ class Insertion {
   }
 }
 
-const STATUS: Record<Added, AddSessionStatus> = {
-  [Added.added]: AddSessionStatus._SESSION_ACCEPTED,
-  [Added.exists]: AddSessionStatus._SESSION_ALREADY_EXISTS,
-  [Added.full]: AddSessionStatus._SESSION_TABLE_FULL,
+const STATUS: Record<AddStatus, AddSessionStatus> = {
+  [AddStatus.added]: AddSessionStatus._SESSION_ACCEPTED,
+  [AddStatus.exists]: AddSessionStatus._SESSION_ALREADY_EXISTS,
+  [AddStatus.full]: AddSessionStatus._SESSION_TABLE_FULL,
 };
 
 /** Slots that a batch would take. Ids that it names twice take one; flows that it names twice are not looked for. */
-function missing(wanted: readonly (NewSession | string)[], sessions: Sessions): number {
+function missing(wanted: readonly (NewSession | string)[], sessions: SessionTable): number {
   const ids = new Set<bigint>();
   let count = 0;
   for (const session of wanted) {

@@ -17,7 +17,7 @@ export interface CoreOptions {
   readonly random: (bytes: number) => Uint8Array;
   /** Milliseconds since the epoch at which the device's clock starts. */
   readonly now: number;
-  readonly replay?: (worker: number) => ReplayPlan;
+  readonly replay?: ReplayPlan;
 }
 
 export interface Core {
@@ -57,7 +57,7 @@ export function createCore(config: Config, options: CoreOptions): Core {
       counters: new SharedArrayBuffer(Counters.size(ports.length)),
       closed: new SharedArrayBuffer(EventRing.size()),
       sessions: memory,
-      replay: options.replay?.(worker),
+      replay: options.replay,
     }),
   );
   const rings = plans.map((plan) => new EventRing(plan.closed));

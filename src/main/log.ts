@@ -9,5 +9,5 @@ export function createLog(level: string): Log {
   const text = process.stderr.isTTY
     ? pretty({ destination: 2, sync: true, ignore: "pid,hostname", translateTime: "SYS:HH:MM:ss.l", colorize: true })
     : pino.destination({ dest: 2, sync: true });
-  return pino({ name: "sluice", level, base: undefined }, text);
+  return pino({ level, base: null }, text);
 }

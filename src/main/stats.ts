@@ -1,8 +1,12 @@
 // The device's counters, added up over its workers.
 
 import type { Config } from "../config/config.js";
+import type { StatsResponse } from "../control/gen/sluice.js";
 import { type Counters, PortCounter } from "../memory/counters.js";
 import { Fate, type FateKind, REASONS } from "../reason.js";
+import type { ClosedSessions } from "../table/closed.js";
+import type { WorkerPool } from "../worker/pool.js";
+import type { Core } from "./core.js";
 
 export interface PortTotals {
   readonly name: string;
@@ -83,4 +87,40 @@ export function addUp(config: Config, counters: readonly Counters[]): DeviceTota
 
 function sum<T>(list: readonly T[], value: (item: T) => number): number {
   return list.reduce((total, item) => total + value(item), 0);
+}
+
+/** As sluice.v1 answers it. */
+export function statsResponse(totals: DeviceTotals, core: Core, closed: ClosedSessions, pool: WorkerPool): StatsResponse {
+  const { stats, capacity } = core.sessions;
+  return {
+    ports: totals.ports.map((port) => ({
+      name: port.name,
+      role: port.role,
+      rxPackets: BigInt(port.rxPackets),
+      rxBytes: BigInt(port.rxBytes),
+      createdPackets: BigInt(port.createdPackets),
+      txPackets: BigInt(port.txPackets),
+      txBytes: BigInt(port.txBytes),
+      kernelDrops: BigInt(port.kernelDrops),
+      freezes: BigInt(port.freezes),
+    })),
+    fates: totals.fates.map((fate) => ({ ...fate, packets: BigInt(fate.packets) })),
+    workers: core.counters.map((counters, worker) => ({
+      worker,
+      serving: pool.isServing(worker),
+      restarts: pool.restarts[worker] as number,
+      rxPackets: BigInt(sum(core.config.ports, (port) => counters.port(port.index)[PortCounter.rxFrames] as number)),
+      forwardedPackets: BigInt(counters.fates[Fate.forwarded] as number),
+    })),
+    sessions: {
+      capacity: BigInt(capacity),
+      active: BigInt(stats.active),
+      added: BigInt(stats.added),
+      aged: BigInt(stats.aged),
+      deleted: BigInt(stats.deleted),
+      closedByTcp: BigInt(stats.closedByTcp),
+      closedWaiting: BigInt(closed.waiting),
+      closedDropped: BigInt(closed.dropped),
+    },
+  };
 }

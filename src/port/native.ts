@@ -15,6 +15,66 @@ export interface Native {
   name(text: string): void;
   /** Nanoseconds of processor time that this thread has used. */
   cpuTime(): number;
+
+  // af_packet and interfaces (native/af_packet.cc, native/link.cc)
+  PacketSocket: new (
+    options: PacketSocketOptions,
+  ) => PacketSocket;
+  /** Opens a packet socket and closes it: throws EPERM without CAP_NET_RAW. */
+  probePacket(): void;
+  /** The interface as the kernel has it, or null when there is none. */
+  link(name: string): NativeLink | null;
+  /** Its index when it is up, the negative when it is down, 0 when there is none; cheap. */
+  linkIndex(name: string): number;
+  links(): string[];
+  hasIpv4(name: string): boolean;
+  /** Sets and clears IFF_ flags. */
+  linkFlags(name: string, set: number, clear: number): void;
+  /** An ethtool command of one word; returns the word. */
+  ethtool(name: string, command: number, value: number): number;
+  addIpv6(ifindex: number, address: Uint8Array, prefix: number): void;
+  /** poll(2) for reading on the first n descriptors (at most 256; negative ones are passed over); returns how many are ready. */
+  poll(fds: Int32Array, n: number, timeoutMs: number): number;
+}
+
+export interface PacketSocketOptions {
+  readonly ifindex: number;
+  /** Fanout group, or -1. */
+  readonly fanout: number;
+  readonly rxFrames: number;
+  readonly rxFrameSize: number;
+  readonly rxQueueBytes: number;
+  /** Frame memory; slot i starts at first + i × stride and takes `room` bytes. */
+  readonly frames: Uint8Array;
+  readonly first: number;
+  readonly stride: number;
+  readonly room: number;
+  /** Takes one merged frame, from stageStart on. */
+  readonly stage: Uint8Array;
+  readonly stageStart: number;
+  /** Written by rx: eight words per frame. */
+  readonly meta: Int32Array;
+  /** Read by tx: (offset, length) per frame; the word behind 64 of these is the errno that stopped it. */
+  readonly plan: Int32Array;
+}
+
+export interface PacketSocket {
+  readonly fd: number;
+  rx(position: number, room: number): number;
+  tx(n: number): number;
+  /** Frames that found the ring full since the last call. */
+  drops(): number;
+  close(): void;
+}
+
+export interface NativeLink {
+  readonly ifindex: number;
+  readonly flags: number;
+  readonly mtu: number;
+  /** IF_OPER_ value of RFC 2863. */
+  readonly operstate: number;
+  /** ifindex of its bridge or bond, or 0. */
+  readonly master: number;
 }
 
 function load(): Native {

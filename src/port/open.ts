@@ -76,7 +76,13 @@ function open(port: PortConfig, options: OpenOptions): Port {
   const { driver } = port;
   switch (driver.driver) {
     case "af_packet":
-      return openAfPacket({ ...options, index: port.index, driver, fanout: options.fanout[port.index] as number });
+      return openAfPacket(
+        { ...port, driver },
+        { workers: options.workers, fanout: options.fanout[port.index] as number },
+        options.frames,
+        options.counters,
+        options.maxFrame,
+      );
     case "file":
       return new FilePort({ ...options, index: port.index, driver });
     case "memory":

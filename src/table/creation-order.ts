@@ -1,19 +1,24 @@
-// Sessions in the order of their creation, for paging: a doubly linked list over slots, and the ends of the pages that
-// clients were given last. A page end whose session goes moves to the one before it, so that the next page continues
-// exactly where that page ended (api.md point 5). Links are slot + 1; 0 is the head of the list.
+// Sessions in the order of their creation, for paging: a doubly linked list over slots, with cursors that stay where they
+// are when the session under them goes: they move to the one before it, so that what follows is neither skipped nor given
+// twice. The cursors at which clients' last pages ended are kept by the id that the page ended with (api.md point 5).
+// Links are slot + 1; 0 is the head of the list.
 
 /** Page ends that are remembered. */
 const PAGE_ENDS = 1_024;
 
+/** A place in the list: behind the session with this link. */
+export interface Cursor {
+  link: number;
+}
+
 export class CreationOrder {
   readonly #next: Int32Array;
   readonly #previous: Int32Array;
-  #first = 0;
   #last = 0;
-  /** Session id → link at which its page ended; oldest first. */
-  readonly #ends = new Map<bigint, number>();
-  /** Link → ids of the page ends that stand there. */
-  readonly #standing = new Map<number, Set<bigint>>();
+  /** Cursors by the link they stand at, which must follow removals. */
+  readonly #standing = new Map<number, Set<Cursor>>();
+  /** By session id, oldest first. */
+  readonly #ends = new Map<bigint, Cursor>();
 
   constructor(capacity: number) {
     this.#next = new Int32Array(capacity + 1);
@@ -24,8 +29,7 @@ export class CreationOrder {
     const link = slot + 1;
     this.#previous[link] = this.#last;
     this.#next[link] = 0;
-    if (this.#last === 0) this.#first = link;
-    else this.#next[this.#last] = link;
+    this.#next[this.#last] = link;
     this.#last = link;
   }
 
@@ -33,48 +37,59 @@ export class CreationOrder {
     const link = slot + 1;
     const next = this.#next[link] as number;
     const previous = this.#previous[link] as number;
-    if (previous === 0) this.#first = next;
-    else this.#next[previous] = next;
+    this.#next[previous] = next;
     if (next === 0) this.#last = previous;
     else this.#previous[next] = previous;
-    const ids = this.#standing.get(link);
-    if (ids === undefined) return;
+    const cursors = this.#standing.get(link);
+    if (cursors === undefined) return;
     this.#standing.delete(link);
-    for (const id of ids) this.#stand(id, previous);
+    for (const cursor of cursors) this.#stand(cursor, previous);
   }
 
-  /** Slot after this one (-1: the first), or -1 at the end. */
-  after(slot: number): number {
-    const next = slot < 0 ? this.#first : (this.#next[slot + 1] as number);
-    return next - 1;
+  /** A cursor behind this slot, or (-1) before the first. To be closed. */
+  open(slot: number): Cursor {
+    const cursor = { link: slot + 1 };
+    this.#stand(cursor, slot + 1);
+    return cursor;
   }
 
-  /** A page ended with this session. */
-  rememberEnd(id: bigint, slot: number): void {
-    this.#forget(id);
-    if (this.#ends.size === PAGE_ENDS) this.#forget(this.#ends.keys().next().value as bigint);
-    this.#stand(id, slot + 1);
+  /** A cursor where the page that ended with this id ended, or undefined when that is forgotten. To be closed. */
+  reopen(id: bigint): Cursor | undefined {
+    const end = this.#ends.get(id);
+    return end === undefined ? undefined : this.open(end.link - 1);
   }
 
-  /** Slot after which the page that ended with this id continues (-1: before the first), or undefined when forgotten. */
-  resumeEnd(id: bigint): number | undefined {
-    const link = this.#ends.get(id);
-    return link === undefined ? undefined : link - 1;
+  /** The slot behind the cursor, or -1 at the end. */
+  after(cursor: Cursor): number {
+    return (this.#next[cursor.link] as number) - 1;
   }
 
-  #stand(id: bigint, link: number): void {
-    this.#ends.set(id, link);
-    const ids = this.#standing.get(link);
-    if (ids === undefined) this.#standing.set(link, new Set([id]));
-    else ids.add(id);
+  /** Moves the cursor behind this slot. */
+  move(cursor: Cursor, slot: number): void {
+    this.close(cursor);
+    this.#stand(cursor, slot + 1);
   }
 
-  #forget(id: bigint): void {
-    const link = this.#ends.get(id);
-    if (link === undefined) return;
-    this.#ends.delete(id);
-    const ids = this.#standing.get(link);
-    ids?.delete(id);
-    if (ids?.size === 0) this.#standing.delete(link);
+  close(cursor: Cursor): void {
+    const cursors = this.#standing.get(cursor.link);
+    cursors?.delete(cursor);
+    if (cursors?.size === 0) this.#standing.delete(cursor.link);
+  }
+
+  /** Keeps the cursor, in place of closing it, as the end of a page whose last session had this id. */
+  keep(cursor: Cursor, id: bigint): void {
+    const [oldest] = this.#ends.keys();
+    for (const gone of this.#ends.has(id) ? [id] : this.#ends.size === PAGE_ENDS ? [oldest as bigint] : []) {
+      this.close(this.#ends.get(gone) as Cursor);
+      this.#ends.delete(gone);
+    }
+    this.#ends.set(id, cursor);
+  }
+
+  #stand(cursor: Cursor, link: number): void {
+    cursor.link = link;
+    const cursors = this.#standing.get(link);
+    if (cursors === undefined) this.#standing.set(link, new Set([cursor]));
+    else cursors.add(cursor);
   }
 }

@@ -91,7 +91,8 @@ export function allocateSessions(capacity: number, workers: number, key: HashKey
     buckets,
     overflow,
     key,
-    records: new SharedArrayBuffer(capacity * Record.words * 4),
+    // One record more: control's scratch, to look a key up that is in no slot.
+    records: new SharedArrayBuffer((capacity + 1) * Record.words * 4),
     index: new SharedArrayBuffer((buckets + overflow) * Bucket.words * 4),
     lanes: Array.from({ length: workers }, () => new SharedArrayBuffer(capacity * Lane.words * 8)),
   };

@@ -5,7 +5,7 @@
 // So final counters include packets in flight, and nobody counts on a slot that belongs to another by now.
 
 import type { Grace } from "../memory/grace.js";
-import { CreationOrder } from "./creation-order.js";
+import { CreationOrder, type Cursor } from "./creation-order.js";
 import { flowWord } from "./flow.js";
 import { IdIndex } from "./id-index.js";
 import { type CloseCode, CloseCode as Code, type NewSession, type SessionInfo } from "./session.js";
@@ -136,29 +136,57 @@ export class SessionTable {
     });
   }
 
-  /**
-   * Sessions in creation order, up to `max` after the one with id `after` (undefined: from the beginning). Remembers where
-   * the page ended. undefined when `after` is neither in the table nor one of the page ends that are remembered.
-   */
-  list(after: bigint | undefined, max: number): SessionInfo[] | undefined {
-    let slot = -1;
-    if (after !== undefined) {
-      const known = this.#ids.get(after);
-      const resumed = known >= 0 ? known : this.#order.resumeEnd(after);
-      if (resumed === undefined) return undefined;
-      slot = resumed;
+  /** Whether add() would answer that it exists. */
+  exists(session: NewSession): boolean {
+    if (session.id !== 0n && this.#ids.get(session.id) >= 0) return true;
+    if (this.#shadows !== undefined) return false;
+    this.#write(this.capacity, session);
+    for (let d = this.#claims(this.capacity) - 1; d >= 0; d--) {
+      if (this.#index.find(this.capacity, d, this.#index.hash(this.capacity, d)) >= 0) return true;
     }
-    const page = this.#page(this.#order.after(slot), max);
-    const end = page.at(-1);
-    if (end !== undefined) this.#order.rememberEnd(end.id, this.#ids.get(end.id));
+    return false;
+  }
+
+  /**
+   * A place in the order of creation: behind the session with id `after`, or (undefined) before the first. It stays right
+   * while sessions come and go, and must be closed. undefined when no such session or page end is known.
+   */
+  open(after: bigint | undefined): Cursor | undefined {
+    if (after === undefined) return this.#order.open(-1);
+    // The page end first: its session may have been deleted and added again, which would be somewhere else.
+    const resumed = this.#order.reopen(after);
+    if (resumed !== undefined) return resumed;
+    const slot = this.#ids.get(after);
+    return slot < 0 ? undefined : this.#order.open(slot);
+  }
+
+  /** A place behind the first `index` sessions. */
+  openAt(index: number): Cursor {
+    let left = index;
+    const walk = { link: 0 };
+    for (let slot = this.#order.after(walk); slot >= 0 && left > 0; slot = this.#order.after(walk)) {
+      walk.link = slot + 1;
+      left--;
+    }
+    return this.#order.open(walk.link - 1);
+  }
+
+  /** Up to `max` sessions behind the cursor, which moves behind them. */
+  read(cursor: Cursor, max: number): SessionInfo[] {
+    const page: SessionInfo[] = [];
+    const walk = { link: cursor.link };
+    for (let slot = this.#order.after(walk); slot >= 0 && page.length < max; slot = this.#order.after(walk)) {
+      page.push(this.#info(slot, 0, Code.notClosed));
+      walk.link = slot + 1;
+    }
+    this.#order.move(cursor, walk.link - 1);
     return page;
   }
 
-  /** The page-th page of `size` sessions in creation order, from 1. */
-  listAt(page: number, size: number): SessionInfo[] {
-    let slot = this.#order.after(-1);
-    for (let skip = (page - 1) * size; skip > 0 && slot >= 0; skip--) slot = this.#order.after(slot);
-    return this.#page(slot, size);
+  /** @param end the id that a page ended with: open() finds this place by it for a while, even when that session is gone */
+  close(cursor: Cursor, end?: bigint): void {
+    if (end === undefined) this.#order.close(cursor);
+    else this.#order.keep(cursor, end);
   }
 
   /** Ages what is due, for at most `budgetMs`. @returns whether more is due now */
@@ -296,14 +324,6 @@ export class SessionTable {
     this.#used--;
     this.onClosed(info);
     leaving.done?.(info);
-  }
-
-  #page(first: number, max: number): SessionInfo[] {
-    const page: SessionInfo[] = [];
-    for (let slot = first; slot >= 0 && page.length < max; slot = this.#order.after(slot)) {
-      page.push(this.#info(slot, 0, Code.notClosed));
-    }
-    return page;
   }
 
   #tcpBits(slot: number): number {

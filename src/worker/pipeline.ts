@@ -55,7 +55,9 @@ export class Pipeline {
       if (count === 0) continue;
       const list = lists[p] as Int32Array;
       const port = this.egress[p] as Port;
-      for (let i = port.tx(burst, list, count); i < count; i++) burst.fate[list[i] as number] = Fate.txFull;
+      for (let i = port.tx(burst, list, count); i < count; i++) {
+        burst.fate[list[i] as number] = port.down ? Fate.txDown : Fate.txFull;
+      }
     }
   }
 

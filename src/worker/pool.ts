@@ -3,7 +3,7 @@
 // settled, and the next one takes over its lane.
 
 import { fileURLToPath } from "node:url";
-import { MessageChannel } from "node:worker_threads";
+import { MessageChannel, receiveMessageOnPort } from "node:worker_threads";
 import { Piscina } from "piscina";
 import { Counters } from "../memory/counters.js";
 import { Command, Word, WorkerState, wordOf } from "../memory/worker-words.js";
@@ -103,6 +103,10 @@ export class WorkerPool {
     try {
       await this.#pool.run({ plan, reports: port2 } satisfies WorkerTask, { transferList: [port2] });
     } finally {
+      // What it said last lies in the port still.
+      for (let last = receiveMessageOnPort(port1); last !== undefined; last = receiveMessageOnPort(port1)) {
+        this.events.report(last.message as Report);
+      }
       port1.close();
     }
   }

@@ -1,0 +1,98 @@
+// A program file: YAML with the API's request messages under their proto field names, addresses as text, enum values with or
+// without the leading underscore. The same file goes to a running device (`sluice program`) and into a replay.
+
+import { isNode, LineCounter, parseDocument } from "yaml";
+import type { z } from "zod";
+import { SluiceError } from "../errors.js";
+import { IpVersion, type SessionRequest } from "./gen/openoffload.js";
+import { IPV6_BYTES, keysAt, type ProgramSession, programSchema, show } from "./program-schema.js";
+import { type Ipv4Order, ipv4Value } from "./translate.js";
+
+export interface ProgramEntry {
+  /** In the list `sessions`, from 0. */
+  readonly index: number;
+  /** In the file, from 1. */
+  readonly line: number;
+  readonly request: SessionRequest;
+}
+
+export interface Program {
+  readonly sessions: readonly ProgramEntry[];
+}
+
+/** Mistakes that one error lists. */
+const MAX_MISTAKES = 20;
+
+/** `file`: its name, for errors. `order`: the device's api.ipv4Order. */
+export function parseProgram(text: string, file: string, order: Ipv4Order): Program {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, intAsBigInt: true });
+  const [broken] = document.errors;
+  if (broken !== undefined) {
+    throw new SluiceError("config", `${file} is not valid YAML: ${broken.message}`, { cause: broken });
+  }
+  const lineOf = (path: readonly PropertyKey[]): number => {
+    for (let length = path.length; length > 0; length--) {
+      const node = document.getIn(path.slice(0, length), true);
+      if (isNode(node) && node.range) {
+        return lines.linePos(node.range[0]).line;
+      }
+    }
+    return 1;
+  };
+  const content: unknown = document.toJS() ?? {};
+  const parsed = programSchema.safeParse(content);
+  if (!parsed.success) {
+    const mistakes = parsed.error.issues.map((issue) => `${file}:${lineOf(issue.path)}: ${describe(issue, content)}`);
+    const rest = mistakes.length > MAX_MISTAKES ? [`and ${mistakes.length - MAX_MISTAKES} more`] : [];
+    throw new SluiceError("config", [...mistakes.slice(0, MAX_MISTAKES), ...rest].join("\n"));
+  }
+  const sessions = parsed.data.sessions ?? [];
+  return {
+    sessions: sessions.map((session, index) => ({
+      index,
+      line: lineOf(["sessions", index]),
+      request: toRequest(session, order),
+    })),
+  };
+}
+
+function describe(issue: z.core.$ZodIssue, content: unknown): string {
+  const at = issue.path.reduce<string>(
+    (text, key) => (typeof key === "number" ? `${text}[${key}]` : `${text}${text && "."}${String(key)}`),
+    "",
+  );
+  if (issue.code === "unrecognized_keys") {
+    return `${at || "the file"}: found ${issue.keys.join(", ")}, expected one of ${keysAt(issue.path).join(", ")}`;
+  }
+  if (issue.code === "custom") {
+    return `${at}: ${issue.message}`;
+  }
+  const found = issue.path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key], content);
+  const expected = issue.code === "invalid_type" && issue.expected === "array" ? "a list" : "a map";
+  return `${at || "the file"}: found ${show(found)}, expected ${expected}`;
+}
+
+function toRequest(session: ProgramSession, order: Ipv4Order): SessionRequest {
+  const { source, destination, action, ipv6 } = session;
+  const empty = Buffer.alloc(0);
+  return {
+    sessionId: session.session_id ?? 0n,
+    inLif: session.in_lif,
+    outLif: session.out_lif ?? 0,
+    ipVersion: ipv6 ? IpVersion._IPV6 : IpVersion._IPV4,
+    sourceIp: ipv6 ? 0 : ipv4Value(source, order),
+    sourceIpv6: source.length === IPV6_BYTES ? Buffer.from(source) : empty,
+    sourcePort: session.source_port ?? 0,
+    destinationIp: ipv6 ? 0 : ipv4Value(destination, order),
+    destinationIpv6: destination.length === IPV6_BYTES ? Buffer.from(destination) : empty,
+    destinationPort: session.destination_port ?? 0,
+    protocolId: session.protocol_id,
+    action: {
+      actionType: action.action_type,
+      actionNextHop: action.action_next_hop === undefined ? 0 : ipv4Value(action.action_next_hop, order),
+      actionNextHopV6: Buffer.from(action.action_next_hop_v6 ?? empty),
+    },
+    cacheTimeout: session.cache_timeout ?? 0,
+  };
+}
