@@ -1,7 +1,7 @@
 // What holds where the user says nothing.
 
 import { fileURLToPath } from "node:url";
-import type { Options } from "./options.js";
+import type { Options, PortOptions } from "./options.js";
 
 export const DEFAULTS = {
   listen: "127.0.0.1:3443",
@@ -29,29 +29,14 @@ export const DEFAULTS = {
 
 /** The capture of the embedded default, in the project and in the package alike. */
 export const DEMO_CAPTURE = fileURLToPath(new URL("../../../pcaps/demo.pcap", import.meta.url));
+/** MAC address of the application in it. */
+const DEMO_APPLICATION = "02:00:00:00:00:aa";
 
-/** `sluice run` without a configuration or a port: needs no rights and no interface. One end of the demo's flows each. */
-export const EMBEDDED: Options = {
-  ports: [
-    {
-      lif: 1,
-      driver: "file",
-      in: DEMO_CAPTURE,
-      filter: "src net 10.0.0.0/16",
-      ...replayed(),
-      host: { driver: "file" },
-    },
-    {
-      lif: 2,
-      driver: "file",
-      in: DEMO_CAPTURE,
-      filter: "src net 10.1.0.0/16",
-      ...replayed(),
-      host: { driver: "file" },
-    },
-  ],
-  workers: 1,
-};
+/**
+ * `sluice run` without a configuration or a port: needs no rights and no interface. Each uplink receives what the host
+ * behind it sends in the capture, each host port what the application sends that way.
+ */
+export const EMBEDDED: Options = { ports: [demoPort(1, "02:00:00:00:00:01"), demoPort(2, "02:00:00:00:00:02")], workers: 1 };
 
 /** `sluice replay` without a configuration: two uplinks with host ports, whose packets replay itself brings. */
 export const REPLAY: Options = {
@@ -62,6 +47,7 @@ export const REPLAY: Options = {
   workers: 1,
 };
 
-function replayed() {
-  return { loop: true, realtime: true };
+function demoPort(lif: number, host: string): PortOptions {
+  const play = (filter: string) => ({ driver: "file" as const, in: DEMO_CAPTURE, loop: true, realtime: true, filter });
+  return { lif, ...play(`ether src ${host}`), host: play(`ether src ${DEMO_APPLICATION} and ether dst ${host}`) };
 }
