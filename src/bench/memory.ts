@@ -4,12 +4,12 @@
 
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Config, PortConfig } from "../config/config.js";
+import type { Config, MemoryDriver, PortConfig } from "../config/config.js";
 import { createCore } from "../main/core.js";
 import { PortCounter } from "../memory/counters.js";
+import { PackedFrames } from "../port/memory.js";
 import { Action, type NewSession } from "../table/session.js";
 import { WorkerPool } from "../worker/pool.js";
-import { floodFrames } from "./flood.js";
 import { type Bench, type BenchOptions, type Result, result } from "./result.js";
 
 export const memoryBenches: readonly Bench[] = (
@@ -37,6 +37,7 @@ async function sessionForward(name: string, sessions: number, options: BenchOpti
     died: (_worker, cause) => {
       throw cause;
     },
+    report: () => {},
   });
   await pool.start();
   const sent = () => core.counters[0]?.port(1)[PortCounter.txFrames] as number;
@@ -52,7 +53,56 @@ async function sessionForward(name: string, sessions: number, options: BenchOpti
   return result(name, "Mpps", rates);
 }
 
-/** Session i holds the flow of frame i of floodFrames. */
+const FRAME_BYTES = 60;
+/** Frames that the source holds at the most: 128 MB. */
+const FRAMES = 2_000_000;
+
+/** UDP frames of 64 bytes with FCS, each of a session picked at random. */
+function flood(sessions: number): SharedArrayBuffer {
+  const frames = new PackedFrames(Math.min(FRAMES, Math.max(sessions, 100_000)), FRAME_BYTES);
+  const count = (frames.shared.byteLength / (FRAME_BYTES + 4)) | 0;
+  const template = Uint8Array.from([
+    ...[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0],
+    ...[0x45, 0, 0, 46, 0, 0, 0x40, 0, 64, 17, 0, 0, 10, 0, 0, 0, 10, 255, 0, 1],
+    ...[4, 0, 0, 80, 0, 26, 0, 0],
+  ]);
+  for (let i = 0; i < count; i++) {
+    const at = frames.at(i);
+    const flow = Math.floor(Math.random() * sessions);
+    frames.bytes.set(template, at);
+    frames.bytes[at + 27] = flow >>> 16;
+    frames.bytes[at + 28] = flow >>> 8;
+    frames.bytes[at + 29] = flow;
+  }
+  return frames.shared;
+}
+
+function benchConfig(sessions: number): Config {
+  const port = (index: number, driver: MemoryDriver): PortConfig => ({
+    index,
+    name: String(index + 1),
+    role: "uplink",
+    lif: index + 1,
+    peer: 1 - index,
+    host: -1,
+    driver,
+  });
+  return {
+    ports: [
+      port(0, { driver: "memory", source: flood(sessions), total: Number.POSITIVE_INFINITY }),
+      port(1, { driver: "memory" }),
+    ],
+    grpc: { listen: "" },
+    api: { ipv4Order: "s_addr", missingSession: "response" },
+    workers: 1,
+    pin: [],
+    maxFrame: 9216,
+    sessions: { capacity: sessions, defaultTimeout: 10, duplicateFlow: "reject", tcpClose: "application", closedBacklog: 1 },
+    log: { level: "error" },
+  };
+}
+
+/** Session i holds the flow of which the frames carry number i. */
 function session(i: number): NewSession {
   return {
     id: BigInt(i + 1),

@@ -16,7 +16,7 @@ export async function run(given: Given): Promise<void> {
 
   const ended = signalled();
   // Not before the configuration is known to be right: this brings the addon and all the rest.
-  const { startDevice } = await import("../main/device.js");
+  const [{ startDevice }, { createLog }] = await Promise.all([import("../main/device.js"), import("../main/log.js")]);
   const device = await startDevice(config, createLog(config.log.level));
   process.stdout.write(`sluice: gRPC on ${device.address}, ${config.ports.length} ports, ${config.workers} workers\n`);
   if (demonstration) process.stdout.write(nextStep(device.address));

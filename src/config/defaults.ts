@@ -1,7 +1,7 @@
 // What holds where the user says nothing.
 
 import { fileURLToPath } from "node:url";
-import type { Options, PortOptions } from "./options.js";
+import type { Options } from "./options.js";
 
 export const DEFAULTS = {
   listen: "127.0.0.1:3443",
@@ -27,16 +27,24 @@ export const DEFAULTS = {
   file: { loop: false, realtime: false },
 } as const;
 
-/** The capture of the embedded default, in the project and in the package alike. */
-export const DEMO_CAPTURE = fileURLToPath(new URL("../../../pcaps/demo.pcap", import.meta.url));
-/** MAC address of the application in it. */
-const DEMO_APPLICATION = "02:00:00:00:00:aa";
+/** From dist/src/config to the package. */
+const DEMO_CAPTURE = fileURLToPath(new URL("../../../pcaps/demo.pcap", import.meta.url));
 
-/**
- * `sluice run` without a configuration or a port: needs no rights and no interface. Each uplink receives what the host
- * behind it sends in the capture, each host port what the application sends that way.
- */
-export const EMBEDDED: Options = { ports: [demoPort(1, "02:00:00:00:00:01"), demoPort(2, "02:00:00:00:00:02")], workers: 1 };
+/** What plays one host's side of the demonstration, or the application's side towards it (pcaps/make-demo.mjs). */
+function play(filter: string) {
+  return { driver: "file" as const, in: DEMO_CAPTURE, loop: true, realtime: true, filter };
+}
+
+function demoPort(lif: number, host: string) {
+  const application = "02:00:00:00:00:aa";
+  return { lif, ...play(`ether src ${host}`), host: play(`ether src ${application} and ether dst ${host}`) };
+}
+
+/** `sluice run` without a configuration or a port: pcaps/demo.pcap over and over; needs no rights and no interface. */
+export const EMBEDDED: Options = {
+  ports: [demoPort(1, "02:00:00:00:00:01"), demoPort(2, "02:00:00:00:00:02")],
+  workers: 1,
+};
 
 /** `sluice replay` without a configuration: two uplinks with host ports, whose packets replay itself brings. */
 export const REPLAY: Options = {
@@ -46,8 +54,3 @@ export const REPLAY: Options = {
   ],
   workers: 1,
 };
-
-function demoPort(lif: number, host: string): PortOptions {
-  const play = (filter: string) => ({ driver: "file" as const, in: DEMO_CAPTURE, loop: true, realtime: true, filter });
-  return { lif, ...play(`ether src ${host}`), host: play(`ether src ${DEMO_APPLICATION} and ether dst ${host}`) };
-}

@@ -6,7 +6,7 @@ import { EventRing } from "../memory/event-ring.js";
 import { Grace } from "../memory/grace.js";
 import { wordsSize } from "../memory/worker-words.js";
 import { native } from "../port/native.js";
-import type { ReplayPlan } from "../port/open.js";
+import type { ReplayPlan } from "../port/replay.js";
 import { hashKey } from "../table/flow.js";
 import { allocateSessions } from "../table/session-memory.js";
 import { SessionTable } from "../table/session-table.js";

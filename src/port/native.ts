@@ -4,6 +4,71 @@
 import { createRequire } from "node:module";
 import { SluiceError } from "../errors.js";
 
+// Capture files (native/pcap.cc)
+
+/** What a PcapReader keeps in the Float64Array that read() is given. Times as seconds and nanoseconds since the epoch. */
+export const enum CaptureState {
+  /** When the next record is due, Infinity after the last; at least that late when a filter has much to pass over. */
+  nextSec,
+  nextNsec,
+  /** The first record of the file, whether the filter passes it or not. */
+  firstSec,
+  firstNsec,
+  /** The latest time read so far. */
+  lastSec,
+  lastNsec,
+  /** Records read since the start or the last rewind. */
+  records,
+  /** Records longer than maxFrame, passed over, and their bytes on the wire; a rewind does not reset them. */
+  oversize,
+  oversizeBytes,
+  /** 1 after the last record. */
+  ended,
+  /** 1 when error() has something to tell. */
+  failed,
+  count,
+}
+
+export interface PcapReader {
+  /**
+   * Copies up to `max` records that are not later than the limit to frames at offset[from], offset[from + 1], … and fills
+   * in the other arrays. `time` is in milliseconds and never runs backwards; sec and nsec are as they stand in the record.
+   */
+  read(
+    state: Float64Array,
+    limitSec: number,
+    limitNsec: number,
+    from: number,
+    max: number,
+    frames: Uint8Array,
+    offset: Int32Array,
+    length: Int32Array,
+    wire: Int32Array,
+    sec: Float64Array,
+    nsec: Int32Array,
+    time: Float64Array,
+  ): number;
+  rewind(): void;
+  error(): string;
+  close(): void;
+}
+
+export interface PcapWriter {
+  /** The frames at positions list[0 … n-1], in this order. Throws what the system said when the file takes no more. */
+  write(
+    list: Int32Array,
+    n: number,
+    frames: Uint8Array,
+    offset: Int32Array,
+    length: Int32Array,
+    wire: Int32Array,
+    sec: Float64Array,
+    nsec: Int32Array,
+  ): void;
+  flush(): void;
+  close(): void;
+}
+
 export interface Native {
   /** Zeroed, page-aligned memory of this thread alone. */
   frames(bytes: number): ArrayBuffer;
@@ -35,6 +100,19 @@ export interface Native {
   addIpv6(ifindex: number, address: Uint8Array, prefix: number): void;
   /** poll(2) for reading on the first n descriptors (at most 256; negative ones are passed over); returns how many are ready. */
   poll(fds: Int32Array, n: number, timeoutMs: number): number;
+
+  // Capture files (native/pcap.cc)
+  /** @param filter libpcap expression, "" for none */
+  readonly PcapReader: new (
+    path: string,
+    filter: string,
+    maxFrame: number,
+  ) => PcapReader;
+  /** @param append behind what is there, whole batches at a time, so that several threads may append to one file */
+  readonly PcapWriter: new (
+    path: string,
+    append: boolean,
+  ) => PcapWriter;
 }
 
 export interface PacketSocketOptions {

@@ -9,16 +9,7 @@ import { FilePort } from "./file.js";
 import { MemoryPort } from "./memory.js";
 import { native } from "./native.js";
 import type { Port } from "./port.js";
-import { openReplay, type ReplayInput } from "./replay.js";
-
-/** Where the packets of a replay come from and go to. */
-export interface ReplayPlan {
-  readonly inputs: readonly ReplayInput[];
-  /** Directory for what is sent. */
-  readonly out: string;
-  /** ReplayClock.shared */
-  readonly clock: SharedArrayBuffer;
-}
+import { openReplay, type ReplayPlan } from "./replay.js";
 
 export interface OpenOptions {
   readonly worker: number;

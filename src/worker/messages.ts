@@ -2,7 +2,7 @@
 
 import type { MessagePort } from "node:worker_threads";
 import type { PortConfig } from "../config/config.js";
-import type { ReplayPlan } from "../port/open.js";
+import type { ReplayPlan } from "../port/replay.js";
 import type { SessionMemory } from "../table/session-memory.js";
 
 export interface WorkerPlan {
