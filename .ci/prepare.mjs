@@ -17,8 +17,11 @@ export function prepare({ tests }) {
   }
   if (process.platform !== "linux") stop("sluice: it runs on Linux only.");
   systemPackages(tests, !existsSync(join(root, ADDON)) || !existsSync(join(root, GEN)));
-  npmPackages();
-  if (tests) testRunner();
+  // A link (a git worktree that shares its packages) is looked after elsewhere: npm ci would empty what it points to.
+  if (!lstatSync(join(root, "node_modules"), { throwIfNoEntry: false })?.isSymbolicLink()) {
+    npmPackages();
+    if (tests) testRunner();
+  }
   protoCode();
   addon();
   typescript();
