@@ -143,10 +143,10 @@ export class SessionTable {
   list(after: bigint | undefined, max: number): SessionInfo[] | undefined {
     let slot = -1;
     if (after !== undefined) {
-      const known = this.#ids.get(after);
-      const resumed = known >= 0 ? known : this.#order.resumeEnd(after);
-      if (resumed === undefined) return undefined;
-      slot = resumed;
+      // The page end first: a session that was deleted and added again under its id stands elsewhere now.
+      const resumed = this.#order.resumeEnd(after);
+      slot = resumed ?? this.#ids.get(after);
+      if (resumed === undefined && slot < 0) return undefined;
     }
     const page = this.#page(this.#order.after(slot), max);
     const end = page.at(-1);
@@ -246,8 +246,11 @@ export class SessionTable {
   }
 
   #assign(): bigint {
-    while (this.#ids.get(this.#nextAssigned) >= 0) this.#nextAssigned--;
-    return this.#nextAssigned--;
+    for (;;) {
+      const id = this.#nextAssigned;
+      this.#nextAssigned = id === 1n ? FIRST_ASSIGNED : id - 1n;
+      if (this.#ids.get(id) < 0) return id;
+    }
   }
 
   #leave(leaving: Leaving): void {
