@@ -5,15 +5,20 @@
 /** Page ends that are remembered. */
 const PAGE_ENDS = 1_024;
 
+/** Page ends that stand at the same link: they move as one, whatever their number. */
+interface Place {
+  link: number;
+  readonly ids: Set<bigint>;
+}
+
 export class CreationOrder {
   readonly #next: Int32Array;
   readonly #previous: Int32Array;
   #first = 0;
   #last = 0;
-  /** Session id → link at which its page ended; oldest first. */
-  readonly #ends = new Map<bigint, number>();
-  /** Link → ids of the page ends that stand there. */
-  readonly #standing = new Map<number, Set<bigint>>();
+  /** Session id → where its page ended; oldest first. */
+  readonly #ends = new Map<bigint, Place>();
+  readonly #places = new Map<number, Place>();
 
   constructor(capacity: number) {
     this.#next = new Int32Array(capacity + 1);
@@ -37,10 +42,8 @@ export class CreationOrder {
     else this.#next[previous] = next;
     if (next === 0) this.#last = previous;
     else this.#previous[next] = previous;
-    const ids = this.#standing.get(link);
-    if (ids === undefined) return;
-    this.#standing.delete(link);
-    for (const id of ids) this.#stand(id, previous);
+    const place = this.#places.get(link);
+    if (place !== undefined) this.#move(place, previous);
   }
 
   /** Slot after this one (-1: the first), or -1 at the end. */
@@ -58,23 +61,38 @@ export class CreationOrder {
 
   /** Slot after which the page that ended with this id continues (-1: before the first), or undefined when forgotten. */
   resumeEnd(id: bigint): number | undefined {
-    const link = this.#ends.get(id);
-    return link === undefined ? undefined : link - 1;
+    const place = this.#ends.get(id);
+    return place === undefined ? undefined : place.link - 1;
   }
 
   #stand(id: bigint, link: number): void {
-    this.#ends.set(id, link);
-    const ids = this.#standing.get(link);
-    if (ids === undefined) this.#standing.set(link, new Set([id]));
-    else ids.add(id);
+    let place = this.#places.get(link);
+    if (place === undefined) {
+      place = { link, ids: new Set() };
+      this.#places.set(link, place);
+    }
+    place.ids.add(id);
+    this.#ends.set(id, place);
+  }
+
+  #move(place: Place, link: number): void {
+    this.#places.delete(place.link);
+    const there = this.#places.get(link);
+    // The smaller joins the larger: sessions that go newest first push all page ends before them.
+    const [larger, smaller] = there === undefined || there.ids.size < place.ids.size ? [place, there] : [there, place];
+    for (const id of smaller?.ids ?? []) {
+      larger.ids.add(id);
+      this.#ends.set(id, larger);
+    }
+    larger.link = link;
+    this.#places.set(link, larger);
   }
 
   #forget(id: bigint): void {
-    const link = this.#ends.get(id);
-    if (link === undefined) return;
+    const place = this.#ends.get(id);
+    if (place === undefined) return;
     this.#ends.delete(id);
-    const ids = this.#standing.get(link);
-    ids?.delete(id);
-    if (ids?.size === 0) this.#standing.delete(link);
+    place.ids.delete(id);
+    if (place.ids.size === 0) this.#places.delete(place.link);
   }
 }
