@@ -10,7 +10,7 @@ import type { SessionInfo } from "../../src/table/session.js";
 import { allocateSessions } from "../../src/table/session-memory.js";
 import { AddStatus, SessionTable } from "../../src/table/session-table.js";
 import { PORT_OF } from "../stage/device.js";
-import { frameLength, session, StressWord, type Tally } from "./session-stress.js";
+import { frameLength, StressWord, session, type Tally } from "./session-stress.js";
 import type { StressOptions } from "./session-stress.worker.js";
 
 const START = 1_700_000_000_000;
@@ -108,7 +108,7 @@ async function stress(t: Test, c: Case): Promise<void> {
         if (oldest !== undefined) void table.delete(oldest.id, now);
       }
     }
-    clock[0] = (clock[0] as number) + (turn % 50 === 0 ? 5000 : 20);
+    clock[0] = (clock[0] as number) + (turn % 10 === 0 ? 5000 : 20);
     table.age(clock[0], 5);
     if (turn % 4 === 0) await new Promise((done) => setImmediate(done));
   }
@@ -121,7 +121,11 @@ async function stress(t: Test, c: Case): Promise<void> {
   await Promise.all(workers.map((worker) => worker.terminate()));
 
   const sums = Array.from(packets, (_, k) => told.reduce((sum, tally) => sum + (tally.packets[k] as number), 0));
-  t.same(told.flatMap((tally) => tally.wrong), [], "every decision was that of the flow's own session");
+  t.same(
+    told.flatMap((tally) => tally.wrong),
+    [],
+    "every decision was that of the flow's own session",
+  );
   t.same(amiss.slice(0, 5), [], "each session reported once, with its own bytes");
   const off = sums.flatMap((sum, k) => (packets[k] === sum ? [] : [`flow ${k >>> 1}.${k & 1}: ${packets[k]} of ${sum}`]));
   t.same(off.slice(0, 5), [], "final counters are what the workers were told, to the packet");

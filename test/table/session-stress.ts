@@ -1,8 +1,8 @@
 // What control and worker of the stress test agree on: flows whose frame length, interfaces and action follow from their
 // number, so that a decision or a count that belongs to another flow shows.
 
-import { frameOf } from "../stage/packet.js";
 import { Action, type NewSession } from "../../src/table/session.js";
+import { frameOf } from "../stage/packet.js";
 
 export const enum StressWord {
   ready,
