@@ -12,7 +12,15 @@ const MAX = 9216;
 const plain = { driver: "file", loop: false, realtime: false } as const;
 
 function open(rig: Rig, driver: Partial<FileDriver>, more: Partial<FilePortOptions> = {}): FilePort {
-  return new FilePort({ index: 1, driver: { ...plain, ...driver }, worker: 0, maxFrame: MAX, counters: rig.counters, tell: rig.tell, ...more });
+  return new FilePort({
+    index: 1,
+    driver: { ...plain, ...driver },
+    worker: 0,
+    maxFrame: MAX,
+    counters: rig.counters,
+    tell: rig.tell,
+    ...more,
+  });
 }
 
 const bare = ({ sec, nsec, wire, hex }: Packet): Packet => ({ sec, nsec, wire, hex });
@@ -35,8 +43,8 @@ function bigEndian(bytes: Buffer): Buffer {
 /** A pcapng (draft-ietf-opsawg-pcapng) of Ethernet interfaces with these snap lengths, which take turns. */
 function writePcapng(records: readonly { data: Uint8Array }[], snaps: readonly number[], big: boolean): Buffer {
   const u32 = (value: number) => {
-    const word = Buffer.alloc(4);
-    return big ? (word.writeUInt32BE(value), word) : (word.writeUInt32LE(value), word);
+    const word = Buffer.from(Uint32Array.of(value).buffer);
+    return big ? word.swap32() : word;
   };
   const u16 = (value: number) => (big ? Buffer.of(value >> 8, value & 255) : Buffer.of(value & 255, value >> 8));
   const block = (type: number, ...parts: Buffer[]) => {
@@ -52,22 +60,29 @@ function writePcapng(records: readonly { data: Uint8Array }[], snaps: readonly n
   return Buffer.concat([...head, ...packets]);
 }
 
-t.test("every capture of others is read as scapy reads it", { skip: noScapy || (captures.length === 0 && "needs ../shared/captures") }, (t) => {
-  const views = scapyReadAll(captures);
-  captures.forEach((path, i) => {
-    const rig = new Rig();
-    const expected = views[i] as Packet[];
-    const received = rig.drain(open(rig, { in: path })).map(bare);
-    const fitting = expected.filter((packet) => packet.wire <= MAX);
-    t.same(received, fitting, basename(path));
-    const counter = rig.counters.port(1);
-    t.equal(counter[PortCounter.rxFrames], expected.length, "all are counted");
-    t.equal(counter[PortCounter.rxBytes], expected.reduce((sum, { wire }) => sum + wire, 0));
-    t.equal(rig.counters.fates[Fate.oversize], expected.length - fitting.length);
-    t.same(rig.told, []);
-  });
-  t.end();
-});
+t.test(
+  "every capture of others is read as scapy reads it",
+  { skip: noScapy || (captures.length === 0 && "needs ../shared/captures") },
+  (t) => {
+    const views = scapyReadAll(captures);
+    captures.forEach((path, i) => {
+      const rig = new Rig();
+      const expected = views[i] as Packet[];
+      const received = rig.drain(open(rig, { in: path })).map(bare);
+      const fitting = expected.filter((packet) => packet.wire <= MAX);
+      t.same(received, fitting, basename(path));
+      const counter = rig.counters.port(1);
+      t.equal(counter[PortCounter.rxFrames], expected.length, "all are counted");
+      t.equal(
+        counter[PortCounter.rxBytes],
+        expected.reduce((sum, { wire }) => sum + wire, 0),
+      );
+      t.equal(rig.counters.fates[Fate.oversize], expected.length - fitting.length);
+      t.same(rig.told, []);
+    });
+    t.end();
+  },
+);
 
 t.test("what is read and sent again stands in the capture in the same order, byte for byte", { skip: noScapy }, (t) => {
   const dir = t.testdir();
@@ -88,11 +103,14 @@ t.test("what is read and sent again stands in the capture in the same order, byt
   t.end();
 });
 
-t.test("pcapng with nanoseconds and pcap with a short snap length, as scapy and tshark write them", { skip: noScapy || noTshark }, (t) => {
-  const dir = t.testdir();
-  const [pcap, ng, short] = ["a.pcap", "a.pcapng", "short.pcap"].map((name) => join(dir, name)) as [string, string, string];
-  python(
-    `
+t.test(
+  "pcapng with nanoseconds and pcap with a short snap length, as scapy and tshark write them",
+  { skip: noScapy || noTshark },
+  (t) => {
+    const dir = t.testdir();
+    const [pcap, ng, short] = ["a.pcap", "a.pcapng", "short.pcap"].map((name) => join(dir, name)) as [string, string, string];
+    python(
+      `
 import sys
 from scapy.all import Ether, IP, UDP, Raw, PcapWriter
 w = PcapWriter(sys.argv[1], nano=True, linktype=1)
@@ -100,27 +118,47 @@ w.write_header(None)
 for i in range(5):
     w.write_packet(bytes(Ether(dst="02:00:00:00:00:02", src="02:00:00:00:00:01")/IP()/UDP()/Raw(b"x"*(20*i))), sec=1700000000+i, usec=123456780+i)
 w.close()`,
-    pcap,
-  );
-  execFileSync("editcap", ["-F", "pcapng", pcap, ng]);
-  execFileSync("editcap", ["-F", "nsecpcap", "-s", "50", pcap, short]);
-  for (const path of [pcap, ng, short]) {
+      pcap,
+    );
+    execFileSync("editcap", ["-F", "pcapng", pcap, ng]);
+    execFileSync("editcap", ["-F", "nsecpcap", "-s", "50", pcap, short]);
+    for (const path of [pcap, ng, short]) {
+      const rig = new Rig();
+      const received = rig.drain(open(rig, { in: path }));
+      t.same(
+        received.map((r) => [r.sec, r.nsec]),
+        [0, 1, 2, 3, 4].map((i) => [1700000000 + i, 123456780 + i]),
+        path,
+      );
+      t.same(
+        received.map((r) => r.wire),
+        [42, 62, 82, 102, 122],
+      );
+      t.same(
+        received.map((r) => r.hex.length / 2),
+        path === short ? [42, 50, 50, 50, 50] : [42, 62, 82, 102, 122],
+      );
+      t.same(rig.counters.port(1)[PortCounter.rxBytes], 410, "bytes are those of the wire");
+    }
+    // Cut records keep their original length on the way out.
+    const out = join(dir, "out.pcap");
     const rig = new Rig();
-    const received = rig.drain(open(rig, { in: path }));
-    t.same(received.map((r) => [r.sec, r.nsec]), [0, 1, 2, 3, 4].map((i) => [1700000000 + i, 123456780 + i]), path);
-    t.same(received.map((r) => r.wire), [42, 62, 82, 102, 122]);
-    t.same(received.map((r) => r.hex.length / 2), path === short ? [42, 50, 50, 50, 50] : [42, 62, 82, 102, 122]);
-    t.same(rig.counters.port(1)[PortCounter.rxBytes], 410, "bytes are those of the wire");
-  }
-  // Cut records keep their original length on the way out.
-  const out = join(dir, "out.pcap");
-  const rig = new Rig();
-  const sender = open(rig, { out }, { index: 2 });
-  rig.drain(open(rig, { in: short }), (n) => sender.tx(rig.burst, positions(n), n));
-  sender.close();
-  t.same(scapyRead(out).map((p) => [p.wire, p.hex.length / 2]), [[42, 42], [62, 50], [82, 50], [102, 50], [122, 50]]);
-  t.end();
-});
+    const sender = open(rig, { out }, { index: 2 });
+    rig.drain(open(rig, { in: short }), (n) => sender.tx(rig.burst, positions(n), n));
+    sender.close();
+    t.same(
+      scapyRead(out).map((p) => [p.wire, p.hex.length / 2]),
+      [
+        [42, 42],
+        [62, 50],
+        [82, 50],
+        [102, 50],
+        [122, 50],
+      ],
+    );
+    t.end();
+  },
+);
 
 t.test("what is sent carries the device's clock", { skip: noScapy }, (t) => {
   const dir = t.testdir({ "in.pcap": writePcap([{ sec: 5, nsec: 5, data: frame(1) }]) });
@@ -128,7 +166,11 @@ t.test("what is sent carries the device's clock", { skip: noScapy }, (t) => {
   const sender = open(rig, { out: join(dir, "out.pcap") }, { index: 2 });
   rig.receive(open(rig, { in: join(dir, "in.pcap") }), 1700000000123.5);
   sender.tx(rig.burst, positions(1), 1);
-  t.same(scapyRead(join(dir, "out.pcap")).map(({ sec, nsec }) => [sec, nsec]), [[1700000000, 123500000]], "at once, before close");
+  t.same(
+    scapyRead(join(dir, "out.pcap")).map(({ sec, nsec }) => [sec, nsec]),
+    [[1700000000, 123500000]],
+    "at once, before close",
+  );
   sender.close();
   sender.close();
   t.end();
@@ -177,7 +219,11 @@ t.test("a capture cut anywhere gives the records before the cut, and one error",
       continue;
     }
     const received = rig.drain(open(rig, { in: path }));
-    t.same(received.map((r) => r.hex), records.slice(0, ends.filter((end) => end <= cut).length - 1).map((r) => Buffer.from(r.data).toString("hex")), `cut at ${cut}`);
+    t.same(
+      received.map((r) => r.hex),
+      records.slice(0, ends.filter((end) => end <= cut).length - 1).map((r) => Buffer.from(r.data).toString("hex")),
+      `cut at ${cut}`,
+    );
     t.equal(rig.told.length, ends.includes(cut) ? 0 : 1);
     if (rig.told[0]) t.match(rig.told[0].message, /cut\.pcap failed after record [012]: truncated/);
   }
@@ -198,12 +244,20 @@ t.test("snap lengths that disagree with the records, or with each other, cut not
     other.writeUInt32LE(snap, 16);
     writeFileSync(long, order === "little" ? other : bigEndian(other));
     const rig = new Rig();
-    t.same(rig.drain(open(rig, { in: long })).map((r) => r.hex), expected, `${order} endian pcap`);
+    t.same(
+      rig.drain(open(rig, { in: long })).map((r) => r.hex),
+      expected,
+      `${order} endian pcap`,
+    );
   }
   for (const big of [false, true]) {
     writeFileSync(ng, writePcapng(records, [65535, 77, 0], big));
     const rig = new Rig();
-    t.same(rig.drain(open(rig, { in: ng })).map((r) => r.hex), expected, "pcapng");
+    t.same(
+      rig.drain(open(rig, { in: ng })).map((r) => r.hex),
+      expected,
+      "pcapng",
+    );
     t.same(rig.told, []);
   }
   t.end();
@@ -224,7 +278,8 @@ t.test("absurd lengths end the file, absurd times do not", (t) => {
     const received = rig.drain(open(rig, { in: join(t.testdir({ "in.pcap": writePcap(records) }), "in.pcap") }));
     return { received, told: rig.told.length, oversize: rig.counters.fates[Fate.oversize] };
   };
-  for (const captured of [0xffffffff, 0x7fffffff, 0x10000000]) t.match(read([good, { ...good, captured }, good]), { received: { length: 1 }, told: 1 });
+  for (const captured of [0xffffffff, 0x7fffffff, 0x10000000])
+    t.match(read([good, { ...good, captured }, good]), { received: { length: 1 }, told: 1 });
   t.match(read([good, { ...good, wire: 0xffffffff }, good]), { received: { length: 2 }, told: 0, oversize: 1 });
   t.match(read([{ ...good, wire: 0 }]).received, [{ wire: 60 }], "a frame is at least as long as what is there of it");
   t.match(read([{ ...good, data: new Uint8Array(0) }]).received, [{ wire: 0, hex: "" }]);
@@ -234,14 +289,21 @@ t.test("absurd lengths end the file, absurd times do not", (t) => {
 });
 
 t.test("files that cannot be used say why", (t) => {
-  const dir = t.testdir({ "raw.pcap": writePcap([], 101), "text.pcap": "not a capture, but long enough to look at", empty: "", "ok.pcap": writePcap([]) });
+  const dir = t.testdir({
+    "raw.pcap": writePcap([], 101),
+    "text.pcap": "not a capture, but long enough to look at",
+    empty: "",
+    "ok.pcap": writePcap([]),
+  });
   const rig = new Rig();
   t.throws(() => open(rig, { in: join(dir, "none.pcap") }), { code: "file", message: /none\.pcap failed: open: No such file/ });
   t.throws(() => open(rig, { in: join(dir, "raw.pcap") }), { message: /link type is RAW \(\d+\), and only Ethernet/ });
   t.throws(() => open(rig, { in: join(dir, "text.pcap") }), { message: /unknown file format/ });
   t.throws(() => open(rig, { in: join(dir, "empty") }), { code: "file" });
   t.throws(() => open(rig, { in: dir }), { code: "file" });
-  t.throws(() => open(rig, { in: join(dir, "ok.pcap"), filter: "tcp and and" }), { message: /filter "tcp and and": .*syntax error/ });
+  t.throws(() => open(rig, { in: join(dir, "ok.pcap"), filter: "tcp and and" }), {
+    message: /filter "tcp and and": .*syntax error/,
+  });
   t.throws(() => open(rig, { out: join(dir, "no/such/dir.pcap") }), { code: "file", message: /dir\.pcap/ });
   t.end();
 });
@@ -256,7 +318,10 @@ t.test("a full disk is told once, and nothing more is taken", (t) => {
   t.equal(port.tx(rig.burst, positions(1), 1), 0);
   port.close();
   t.equal(rig.counters.port(1)[PortCounter.txFrames], before);
-  t.match(rig.told.map((error) => error.message), [/\/dev\/full failed: write: No space left/]);
+  t.match(
+    rig.told.map((error) => error.message),
+    [/\/dev\/full failed: write: No space left/],
+  );
   t.equal(rig.told.length, 1);
   t.end();
 });
@@ -312,28 +377,44 @@ t.test("in real time a frame comes when it is due, and rounds are a mean gap apa
     t.same(rig.receive(port), []);
     now += 0.01;
   }
-  t.same(seen.map((ms) => Math.round(ms * 1000) / 1000), [0, 100, 300, 600, 800, 900, 1100, 1400, 1600]);
+  t.same(
+    seen.map((ms) => Math.round(ms * 1000) / 1000),
+    [0, 100, 300, 600, 800, 900, 1100, 1400, 1600],
+  );
   t.end();
 });
 
 t.test("ports that play parts of one capture stay in step", (t) => {
   const hex = (source: number) => Uint8Array.from({ length: 60 }, (_, i) => (i === 11 ? source : 0));
-  const dir = t.testdir({ "in.pcap": writePcap([1, 2, 1, 1, 2].map((source, i) => ({ sec: 0, nsec: i * 1e7, data: hex(source) }))) });
+  const dir = t.testdir({
+    "in.pcap": writePcap([1, 2, 1, 1, 2].map((source, i) => ({ sec: 0, nsec: i * 1e7, data: hex(source) }))),
+  });
   const rig = new Rig();
   let now = 0;
-  const ports = [1, 2].map((i) => open(rig, { in: join(dir, "in.pcap"), loop: true, realtime: true, filter: `ether src 00:00:00:00:00:0${i}` }, { clock: () => now }));
+  const ports = [1, 2].map((i) =>
+    open(
+      rig,
+      { in: join(dir, "in.pcap"), loop: true, realtime: true, filter: `ether src 00:00:00:00:00:0${i}` },
+      { clock: () => now },
+    ),
+  );
   const seen: string[] = [];
   for (; now < 500; now++) {
     ports.forEach((port, i) => {
       if (rig.receive(port).length > 0) seen.push(`${now}:${i + 1}`);
     });
   }
-  t.same(seen, Array.from({ length: 50 }, (_, i) => `${i * 10}:${[1, 2, 1, 1, 2][i % 5]}`));
+  t.same(
+    seen,
+    Array.from({ length: 50 }, (_, i) => `${i * 10}:${[1, 2, 1, 1, 2][i % 5]}`),
+  );
   t.end();
 });
 
 t.test("a port that slept long does not make up for it", (t) => {
-  const dir = t.testdir({ "in.pcap": writePcap(Array.from({ length: 1000 }, (_, i) => ({ sec: 0, nsec: i * 1e6, data: frame(i) }))) });
+  const dir = t.testdir({
+    "in.pcap": writePcap(Array.from({ length: 1000 }, (_, i) => ({ sec: 0, nsec: i * 1e6, data: frame(i) }))),
+  });
   const rig = new Rig();
   let now = 0;
   const port = open(rig, { in: join(dir, "in.pcap"), realtime: true }, { clock: () => now });
@@ -355,7 +436,10 @@ t.test("garbage does not crash the reader", (t) => {
   };
   const path = join(t.testdir(), "garbage");
   const small = captures.filter((capture) => readFileSync(capture).length < 3000);
-  const originals = [writePcap([0, 1, 2].map((i) => ({ sec: i, nsec: 0, data: frame(i) }))), ...small.map((capture) => readFileSync(capture))];
+  const originals = [
+    writePcap([0, 1, 2].map((i) => ({ sec: i, nsec: 0, data: frame(i) }))),
+    ...small.map((capture) => readFileSync(capture)),
+  ];
   let frames = 0;
   for (let round = 0; round < 1500; round++) {
     const bytes = Buffer.from(originals[round % originals.length] as Buffer);

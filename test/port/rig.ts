@@ -103,9 +103,13 @@ export function scapyRead(path: string): Packet[] {
 }
 
 /** A pcap written by hand from its format (draft-ietf-opsawg-pcap), in nanoseconds. */
-export function writePcap(records: readonly { sec: number; nsec: number; data: Uint8Array; wire?: number; captured?: number }[], link = 1): Buffer {
+export function writePcap(
+  records: readonly { sec: number; nsec: number; data: Uint8Array; wire?: number; captured?: number }[],
+  link = 1,
+): Buffer {
   const parts = [words(0xa1b23c4d, 0x00040002, 0, 0, 262144, link)];
-  for (const { sec, nsec, data, wire = data.length, captured = data.length } of records) parts.push(words(sec, nsec, captured, wire), Buffer.from(data));
+  for (const { sec, nsec, data, wire = data.length, captured = data.length } of records)
+    parts.push(words(sec, nsec, captured, wire), Buffer.from(data));
   return Buffer.concat(parts);
 }
 
