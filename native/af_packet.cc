@@ -24,6 +24,7 @@ namespace sluice {
 
 static const uint32_t kBlock = 1 << 17;
 static const int kBurst = 64;
+static const int kFanoutIgnoreOutgoing = 0x4000;  // PACKET_FANOUT_FLAG_IGNORE_OUTGOING, not in older headers
 
 // struct virtio_net_hdr; <linux/virtio_net.h> has a field named `class` and is no C++.
 struct OffloadHeader {
@@ -99,7 +100,7 @@ class PacketSocket : public Napi::ObjectWrap<PacketSocket> {
   }
 
   // Nothing is received before bind() names a protocol, so the order of options does not race with traffic. A member of
-  // a fanout group receives alone between bind() and PACKET_FANOUT: a filter that refuses all stands there meanwhile.
+  // a fanout group receives alone between bind() and PACKET_FANOUT: a filter refuses all of it meanwhile.
   void OpenRx(Napi::Env env, int ifindex, int fanout, uint32_t frames, uint32_t frameSize, int queueBytes) {
     rx_ = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
     if (rx_ < 0) throw SystemError(env, "socket(AF_PACKET)", errno);
@@ -128,21 +129,29 @@ class PacketSocket : public Napi::ObjectWrap<PacketSocket> {
     if (mapped == MAP_FAILED) throw SystemError(env, "mmap", errno);
     ring_ = static_cast<uint8_t*>(mapped);
 
-    sock_filter refuse = BPF_STMT(BPF_RET | BPF_K, 0);
-    sock_fprog program = {1, &refuse};
-    if (fanout >= 0 && setsockopt(rx_, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) != 0) {
-      throw SystemError(env, "setsockopt(SO_ATTACH_FILTER)", errno);
-    }
+    sock_filter refuse[] = {BPF_STMT(BPF_RET | BPF_K, 0)};
+    if (fanout >= 0) Filter(env, rx_, refuse, 1);
     Bind(env, rx_, ifindex, ETH_P_ALL);
     packet_mreq promiscuous = {};
     promiscuous.mr_ifindex = ifindex;
     promiscuous.mr_type = PACKET_MR_PROMISC;
     Set(env, rx_, PACKET_ADD_MEMBERSHIP, &promiscuous, sizeof promiscuous, "setsockopt(PACKET_ADD_MEMBERSHIP)");
     if (fanout >= 0) {
-      // Plain hash: it takes addresses and ports of both directions alike and leaves ports out for fragments.
-      int group = (fanout & 0xffff) | (PACKET_FANOUT_HASH << 16);
+      // Plain hash: it takes addresses and ports of both directions alike and leaves ports out for fragments. A group does
+      // not heed the PACKET_IGNORE_OUTGOING of its members: it has a flag of its own, and before Linux 6.4 a filter must do.
+      int group = (fanout & 0xffff) | (PACKET_FANOUT_HASH | kFanoutIgnoreOutgoing) << 16;
       Set(env, rx_, PACKET_FANOUT, &group, sizeof group, "setsockopt(PACKET_FANOUT)");
-      setsockopt(rx_, SOL_SOCKET, SO_DETACH_FILTER, &one, sizeof one);
+      sock_filter incoming[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<uint32_t>(SKF_AD_OFF + SKF_AD_PKTTYPE)),
+                                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_OUTGOING, 0, 1), BPF_STMT(BPF_RET | BPF_K, 0),
+                                BPF_STMT(BPF_RET | BPF_K, 0xffffffff)};
+      Filter(env, rx_, incoming, 4);
+    }
+  }
+
+  static void Filter(Napi::Env env, int fd, sock_filter* code, unsigned short length) {
+    sock_fprog program = {length, code};
+    if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) != 0) {
+      throw SystemError(env, "setsockopt(SO_ATTACH_FILTER)", errno);
     }
   }
 
@@ -217,17 +226,18 @@ class PacketSocket : public Napi::ObjectWrap<PacketSocket> {
     message.msg_iovlen = 2;
     message.msg_control = control;
     message.msg_controllen = sizeof control;
-    ssize_t got = recvmsg(rx_, &message, MSG_DONTWAIT);
+    ssize_t got = recvmsg(rx_, &message, MSG_DONTWAIT | MSG_TRUNC);
     // The first call after the interface went down only reports that.
-    if (got < 0 && errno != EAGAIN) got = recvmsg(rx_, &message, MSG_DONTWAIT);
+    if (got < 0 && errno != EAGAIN) got = recvmsg(rx_, &message, MSG_DONTWAIT | MSG_TRUNC);
     cmsghdr* found = got < 0 ? nullptr : CMSG_FIRSTHDR(&message);
     if (found == nullptr || found->cmsg_type != PACKET_AUXDATA || got < static_cast<ssize_t>(sizeof offload)) return false;
     tpacket_auxdata aux;
     memcpy(&aux, CMSG_DATA(found), sizeof aux);
-    uint32_t length = got - sizeof offload;
+    uint32_t wire = got - sizeof offload;  // MSG_TRUNC: all of it, however much was copied; tp_len is 0 here
+    uint32_t length = std::min<uint32_t>(wire, stageRoom_);
     bool staged = offload.gso_type != kGsoNone || length > room_;
     if (!staged) memcpy(slot, stage_, length);
-    Describe(meta, length, aux.tp_len, aux.tp_status, aux.tp_vlan_tci, aux.tp_vlan_tpid, offload, staged);
+    Describe(meta, length, wire, aux.tp_status, aux.tp_vlan_tci, aux.tp_vlan_tpid, offload, staged);
     return true;
   }
 

@@ -87,6 +87,21 @@ static Napi::Value Link(const Napi::CallbackInfo& info) {
   return made;
 }
 
+// linkIndex(name): number — the interface's index when it is up, its negative when it is down, 0 when there is none. Takes
+// no lock in the kernel, unlike link(): for worker threads.
+static Napi::Value LinkIndex(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  ifreq request = Request(env, info[0]);
+  Socket socket(env, AF_INET, SOCK_DGRAM, 0);
+  if (ioctl(socket.fd(), SIOCGIFINDEX, &request) != 0) return Napi::Number::New(env, 0);
+  int ifindex = request.ifr_ifindex;
+  if (ioctl(socket.fd(), SIOCGIFFLAGS, &request) != 0) return Napi::Number::New(env, 0);
+  return Napi::Number::New(env, (request.ifr_flags & IFF_UP) != 0 ? ifindex : -ifindex);
+}
+
+// probePacket(): void — opens a packet socket and closes it: throws EPERM without CAP_NET_RAW.
+static void ProbePacket(const Napi::CallbackInfo& info) { Socket(info.Env(), AF_PACKET, SOCK_RAW, 0); }
+
 // links(): string[] — the names of all interfaces.
 static Napi::Value Links(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
@@ -169,6 +184,8 @@ static Napi::Value Poll(const Napi::CallbackInfo& info) {
 
 void RegisterLink(Napi::Env env, Napi::Object exports) {
   exports.Set("link", Napi::Function::New(env, Link, "link"));
+  exports.Set("linkIndex", Napi::Function::New(env, LinkIndex, "linkIndex"));
+  exports.Set("probePacket", Napi::Function::New(env, ProbePacket, "probePacket"));
   exports.Set("links", Napi::Function::New(env, Links, "links"));
   exports.Set("hasIpv4", Napi::Function::New(env, HasIpv4, "hasIpv4"));
   exports.Set("linkFlags", Napi::Function::New(env, LinkFlags, "linkFlags"));

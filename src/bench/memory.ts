@@ -59,8 +59,8 @@ const FRAMES = 2_000_000;
 
 /** UDP frames of 64 bytes with FCS, each of a session picked at random. */
 function flood(sessions: number): SharedArrayBuffer {
-  const frames = new PackedFrames(Math.min(FRAMES, Math.max(sessions, 100_000)), FRAME_BYTES);
-  const count = (frames.shared.byteLength / (FRAME_BYTES + 4)) | 0;
+  const count = Math.min(FRAMES, Math.max(sessions, 100_000));
+  const frames = new PackedFrames(count, FRAME_BYTES);
   const template = Uint8Array.from([
     ...[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0],
     ...[0x45, 0, 0, 46, 0, 0, 0x40, 0, 64, 17, 0, 0, 10, 0, 0, 0, 10, 255, 0, 1],

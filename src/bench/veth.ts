@@ -200,8 +200,9 @@ class Net {
     return spawnSync("ip", ["netns", "exec", this.name(part), ...command], { encoding: "utf8" });
   }
 
+  /** With an open stdin: testpmd ends when it closes. */
   spawn(part: string, command: readonly string[]) {
-    return spawn("ip", ["netns", "exec", this.name(part), ...command], { stdio: ["pipe", "ignore", "inherit"] });
+    return spawn("ip", ["netns", "exec", this.name(part), ...command], { stdio: ["pipe", "ignore", "ignore"] });
   }
 
   /** Packets that reached the sink so far. */

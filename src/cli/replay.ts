@@ -7,7 +7,6 @@ import { REPLAY } from "../config/defaults.js";
 import { load } from "../config/load.js";
 import { parseProgram } from "../control/program.js";
 import { SluiceError } from "../errors.js";
-import { createLog } from "../main/log.js";
 import { type ReplayReport, replay as run } from "../main/replay.js";
 import { FRAME_LIMIT } from "../memory/frames.js";
 import { json } from "./json.js";
@@ -30,7 +29,7 @@ export async function replay(options: ReplayOptions): Promise<void> {
       program,
       out,
       seed,
-      log: createLog(config.log.level),
+      problem,
       progress: (bytes) => bar?.update(bytes),
     });
   } finally {
@@ -39,6 +38,12 @@ export async function replay(options: ReplayOptions): Promise<void> {
   const text = json(replayReport(report));
   writeFileSync(join(out, "report.json"), text);
   process.stdout.write(options.json ? text : summary(report, out));
+}
+
+/** Said at once; the replay goes on with what there is, and the exit code tells. */
+function problem(message: string): void {
+  process.stderr.write(`sluice: ${message}\n`);
+  process.exitCode = 1;
 }
 
 function readProgram(file: string, order: "s_addr" | "host") {

@@ -6,7 +6,7 @@ import { type handleClientStreamingCall, Metadata } from "@grpc/grpc-js";
 import type { BaseLogger } from "pino";
 import type { NewSession } from "../table/session.js";
 import { AddStatus, type SessionTable } from "../table/session-table.js";
-import { type AddSessionResponse, AddSessionStatus, type SessionRequest } from "./gen/openoffload.js";
+import { AddSessionStatus, type SessionRequest } from "./gen/openoffload.js";
 import { toStatus } from "./handler.js";
 import { AddOutcome } from "./status.js";
 import { type SessionRules, toSession } from "./translate.js";
@@ -15,6 +15,13 @@ const BATCH = 64;
 const LOG_PERIOD_MS = 1000;
 /** Trailing metadata with AddOutcome.sentences, for clients that want more than a code. */
 export const ERROR_METADATA = "sluice-error";
+export const ERROR_SEPARATOR = " | ";
+/**
+ * When a call is cancelled or runs out of time, Node's HTTP/2 client first closes its side, as if the batch were complete,
+ * and resets the stream afterwards: up to 5 ms later on a busy machine, rarely more. So its batches wait that long.
+ */
+const NODE_CLIENT = /grpc-node/;
+const NODE_RESET_MS = 5;
 
 export interface AddSessionOptions {
   readonly sessions: SessionTable;
@@ -26,10 +33,12 @@ export interface AddSessionOptions {
   readonly log: Pick<BaseLogger, "info" | "error">;
 }
 
-export function addSession(options: AddSessionOptions): handleClientStreamingCall<SessionRequest, AddSessionResponse> {
+/** Answers with an encoded AddSessionResponse. */
+export function addSession(options: AddSessionOptions): handleClientStreamingCall<SessionRequest, Buffer> {
   const log = new FailureLog(options);
   return (call, callback) => {
-    const insertion = new Insertion(options);
+    const outcome = new AddOutcome();
+    const insertion = new Insertion(options, (id, status, sentence) => outcome.add(id, status, sentence));
     let over = false;
 
     function guarded(step: () => void): void {
@@ -45,36 +54,53 @@ export function addSession(options: AddSessionOptions): handleClientStreamingCal
     }
 
     call.on("data", (request: SessionRequest) => guarded(() => insertion.add(request)));
-    // A stream that was cut off ends too, just before it is known to be cancelled: hence the turn of the event loop.
-    call.on("end", () =>
-      setImmediate(() => {
+    call.on("end", () => {
+      const answer = (): void => {
         if (call.cancelled || call.destroyed) {
           return;
         }
         guarded(() => {
           const unavailable = insertion.finish();
           over = true;
-          log.write(insertion.outcome);
-          const trailer = new Metadata();
-          for (const sentence of insertion.outcome.sentences) {
-            trailer.add(ERROR_METADATA, sentence);
-          }
-          callback(null, insertion.outcome.response(options.now(), unavailable), trailer);
+          log.write(outcome);
+          callback(null, outcome.response(options.now(), unavailable), trailer(outcome));
         });
-      }),
-    );
+      };
+      if (insertion.pending && NODE_CLIENT.test(String(call.metadata.get("user-agent")[0]))) {
+        setTimeout(answer, NODE_RESET_MS);
+      } else {
+        // A stream that was cut off ends too, just before it is known to be cancelled.
+        setImmediate(answer);
+      }
+    });
     call.on("error", () => {
       over = true;
     });
   };
 }
 
+function trailer(outcome: AddOutcome): Metadata {
+  const metadata = new Metadata();
+  if (outcome.sentences.length > 0) {
+    metadata.set(ERROR_METADATA, outcome.sentences.join(ERROR_SEPARATOR));
+  }
+  return metadata;
+}
+
 class Insertion {
-  readonly outcome = new AddOutcome();
   /** Undefined once the stream is longer than a batch. */
   #batch: SessionRequest[] | undefined = [];
 
-  constructor(private readonly options: AddSessionOptions) {}
+  /** `report` is called once per request, in order. */
+  constructor(
+    private readonly options: AddSessionOptions,
+    private readonly report: (id: bigint, status: AddSessionStatus, sentence?: string) => void,
+  ) {}
+
+  /** Is there a batch that is not inserted before the stream ends? */
+  get pending(): boolean {
+    return this.#batch !== undefined && this.#batch.length > 0;
+  }
 
   add(request: SessionRequest): void {
     if (this.#batch === undefined) {
@@ -113,24 +139,24 @@ class Insertion {
 
   #insert(id: bigint, session: NewSession | string): void {
     if (!this.options.ready()) {
-      this.outcome.add(id, AddSessionStatus._SESSION_TABLE_UNAVAILABLE);
+      this.report(id, AddSessionStatus._SESSION_TABLE_UNAVAILABLE);
     } else if (typeof session === "string") {
-      this.outcome.add(id, AddSessionStatus._SESSION_REJECTED, session);
+      this.report(id, AddSessionStatus._SESSION_REJECTED, session);
     } else {
-      this.outcome.add(id, STATUS[this.options.sessions.add(session, this.options.now())]);
+      this.report(id, STATUS[this.options.sessions.add(session, this.options.now())]);
     }
   }
 
   /** The batch does not fit: why this one is not in. */
   #refuse(id: bigint, session: NewSession | string): void {
     if (!this.options.ready()) {
-      this.outcome.add(id, AddSessionStatus._SESSION_TABLE_UNAVAILABLE);
+      this.report(id, AddSessionStatus._SESSION_TABLE_UNAVAILABLE);
     } else if (typeof session === "string") {
-      this.outcome.add(id, AddSessionStatus._SESSION_REJECTED, session);
+      this.report(id, AddSessionStatus._SESSION_REJECTED, session);
     } else if (this.options.sessions.exists(session)) {
-      this.outcome.add(id, AddSessionStatus._SESSION_ALREADY_EXISTS);
+      this.report(id, AddSessionStatus._SESSION_ALREADY_EXISTS);
     } else {
-      this.outcome.add(id, AddSessionStatus._SESSION_TABLE_FULL);
+      this.report(id, AddSessionStatus._SESSION_TABLE_FULL);
     }
   }
 }

@@ -2,7 +2,7 @@
 
 import { type ClientReadableStream, credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import { SluiceError } from "../errors.js";
-import { ERROR_METADATA } from "./add-session.js";
+import { ERROR_METADATA, ERROR_SEPARATOR } from "./add-session.js";
 import {
   type AddSessionResponse,
   AddSessionStatus,
@@ -123,8 +123,8 @@ export class SluiceClient {
       });
       // The sentences are in the trailer, which comes after the answer.
       call.on("status", ({ metadata, code }) => {
-        for (const line of metadata.get(ERROR_METADATA)) {
-          const [index, ...sentence] = String(line).split(": ");
+        for (const line of String(metadata.get(ERROR_METADATA)[0] ?? "").split(ERROR_SEPARATOR)) {
+          const [index, ...sentence] = line.split(": ");
           sentences.set(Number(index), sentence.join(": "));
         }
         if (code === status.OK && response !== undefined) {

@@ -1,10 +1,11 @@
 // The five RPCs of openoffload.v2.SessionTable.
 
-import { type handleUnaryCall, type ServerWritableStream, status } from "@grpc/grpc-js";
+import { type handleClientStreamingCall, type handleUnaryCall, type ServerWritableStream, status } from "@grpc/grpc-js";
 import { type AddSessionOptions, addSession } from "./add-session.js";
 import { ClosedStreams, type ClosedStreamsOptions } from "./closed-streams.js";
 import {
   type SessionId,
+  type SessionRequest,
   type SessionRequestArgs,
   type SessionResponse,
   type SessionTableServer,
@@ -34,7 +35,7 @@ export function sessionService(options: SessionServiceOptions): Service {
     return missingSession(id);
   }
 
-  const handlers: Omit<SessionTableServer, "getAllSessions"> & { getAllSessions: handleUnaryCall<SessionRequestArgs, Buffer> } = {
+  const handlers: Handlers = {
     addSession: addSession(options),
     getSession: unary<SessionId, SessionResponse>("GetSession", log, ({ sessionId }) => {
       const info = sessions.get(sessionId);
@@ -52,8 +53,16 @@ export function sessionService(options: SessionServiceOptions): Service {
   return { definition: DEFINITION, handlers, end: () => closedStreams.end() };
 }
 
-/** As generated, but pages come encoded from the Pager. */
+/** As generated, but for the two answers that can be long: these come encoded. */
+type Handlers = Omit<SessionTableServer, "addSession" | "getAllSessions"> & {
+  addSession: handleClientStreamingCall<SessionRequest, Buffer>;
+  getAllSessions: handleUnaryCall<SessionRequestArgs, Buffer>;
+};
+
+const encoded = { responseSerialize: (message: Buffer) => message };
+
 const DEFINITION = {
   ...SessionTableService,
-  getAllSessions: { ...SessionTableService.getAllSessions, responseSerialize: (page: Buffer) => page },
+  addSession: { ...SessionTableService.addSession, ...encoded },
+  getAllSessions: { ...SessionTableService.getAllSessions, ...encoded },
 };

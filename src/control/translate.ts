@@ -143,9 +143,8 @@ export function toTimestamp(ms: number): { seconds: bigint; nanos: number } {
 
 /** The four bytes of an address in network order. */
 export function ipv4Bytes(value: number, order: Ipv4Order): Uint8Array {
-  const bytes = new Uint8Array(4);
-  new DataView(bytes.buffer).setUint32(0, value, order === "s_addr");
-  return bytes;
+  const [a, b, c, d] = [value & 0xff, (value >>> 8) & 0xff, (value >>> 16) & 0xff, value >>> 24];
+  return order === "s_addr" ? Uint8Array.of(a, b, c, d) : Uint8Array.of(d, c, b, a);
 }
 
 /** The number by which four bytes in network order travel. */

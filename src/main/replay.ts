@@ -15,7 +15,6 @@ import type { SessionInfo } from "../table/session.js";
 import { AddStatus, type SessionTable } from "../table/session-table.js";
 import { WorkerPool } from "../worker/pool.js";
 import { createCore } from "./core.js";
-import type { Log } from "./log.js";
 import { sessionRules } from "./rules.js";
 import { addUp, type DeviceTotals } from "./stats.js";
 
@@ -27,7 +26,8 @@ export interface ReplayRun {
   /** Directory for the captures that come out; made when it is not there. */
   readonly out: string;
   readonly seed: number;
-  readonly log: Log;
+  /** Told what is wrong with an input that is cut short, or an output that takes no more; the rest goes on. */
+  readonly problem: (message: string) => void;
   /** Told now and then how many bytes of the inputs have been read. */
   readonly progress?: (bytes: number) => void;
 }
@@ -43,7 +43,7 @@ export interface ReplayReport extends DeviceTotals {
 const RECORD_HEADER = 16;
 
 export async function replay(run: ReplayRun): Promise<ReplayReport> {
-  const { config, out, log } = run;
+  const { config, out, problem } = run;
   const names = config.ports.map((port) => port.name);
   const inputs = run.inputs.map(({ port, file }) => {
     const index = names.indexOf(port);
@@ -69,7 +69,7 @@ export async function replay(run: ReplayRun): Promise<ReplayReport> {
       failures.push(cause);
       clock.finish(worker);
     },
-    report: ({ message }) => log.warn(message),
+    report: ({ message }) => problem(message),
   });
   await pool.start();
   try {
@@ -87,7 +87,7 @@ export async function replay(run: ReplayRun): Promise<ReplayReport> {
   } finally {
     await pool.stop();
   }
-  await mergeParts(out, names, config.workers, (error) => log.warn(error.message));
+  await mergeParts(out, names, config.workers, (error) => problem(error.message));
 
   const alive: SessionInfo[] = [];
   const cursor = sessions.open(undefined);

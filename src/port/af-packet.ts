@@ -136,7 +136,7 @@ export class AfPacketPort implements Port {
     if (room > 0 && !this.#segmenter.pending) {
       const got = this.#socket === null ? 0 : this.#socket.rx(first, room);
       for (let k = 0; k < got; k++) this.#take(burst, first + k, k * Meta.words);
-      if (got === 0 && due) this.#check();
+      if (due && (got === 0 || this.down)) this.#check();
     }
     return burst.n - before;
   }

@@ -257,7 +257,7 @@ export class Segmenter {
           at += Vxlan.length + Ethernet.type;
         }
       } else {
-        return Fate.unknownGso;
+        return protocol === Protocol.tcp ? Fate.malformedGso : Fate.unknownGso;
       }
     }
   }

@@ -58,11 +58,14 @@ function parseFrame(burst: Burst, i: number, lif: number): Fate {
 function parseIpv4(burst: Burst, i: number, l3: number, end: number, lif: number, vlan: number): Fate {
   const bytes = burst.frames.bytes;
   if (l3 + Ipv4.length > end) return Fate.malformed;
-  const versionIhl = bytes[l3] as number;
-  if (versionIhl !== Ipv4.plain) return versionIhl >>> 4 === 4 && (versionIhl & 15) > 5 ? Fate.ipOptions : Fate.malformed;
-  const l4End = l3 + be16(bytes, l3 + Ipv4.totalLength);
   const l4 = l3 + Ipv4.length;
+  const l4End = l3 + be16(bytes, l3 + Ipv4.totalLength);
   if (l4End > end || l4End < l4) return Fate.malformed;
+  const versionIhl = bytes[l3] as number;
+  if (versionIhl !== Ipv4.plain) {
+    const header = (versionIhl & Ipv4.ihlMask) << 2;
+    return versionIhl >>> 4 === 4 && header > Ipv4.length && l3 + header <= l4End ? Fate.ipOptions : Fate.malformed;
+  }
   if ((be16(bytes, l3 + Ipv4.flagsFragment) & Ipv4.fragmentMask) !== 0) return Fate.fragment;
   return parseTransport(burst, i, Kind.ipv4, bytes[l3 + Ipv4.protocol] as number, l3, l4, l4End, lif, vlan);
 }
@@ -109,10 +112,21 @@ function parseTransport(
   return Fate.noSession;
 }
 
-/** An IPv6 next header that is neither TCP nor UDP: an extension header (IANA's list), a fragment, or another protocol. */
+/** An IPv6 next header that is neither TCP nor UDP: a fragment, an extension header (IANA's list), or another protocol. */
 function otherThanTransport(next: number): Fate {
-  if (next === Protocol.fragment) return Fate.fragment;
-  const extension =
-    next === Protocol.hopByHop || next === Protocol.routing || next === Protocol.destinationOptions || next === Protocol.mobility;
-  return extension ? Fate.extensionHeader : Fate.notTcpUdp;
+  switch (next) {
+    case Protocol.fragment:
+      return Fate.fragment;
+    case Protocol.hopByHop:
+    case Protocol.routing:
+    case Protocol.ah:
+    case Protocol.destinationOptions:
+    case Protocol.mobility:
+    case Protocol.hip:
+    case Protocol.shim6:
+      return Fate.extensionHeader;
+    default:
+      // ESP too: what follows it cannot be read.
+      return Fate.notTcpUdp;
+  }
 }

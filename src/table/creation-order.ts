@@ -6,17 +6,22 @@
 /** Page ends that are remembered. */
 const PAGE_ENDS = 1_024;
 
-/** A place in the list: behind the session with this link. */
-export interface Cursor {
+/** Where cursors stand: behind the session with this link. Those at one place move as one, whatever their number. */
+interface Place {
   link: number;
+  readonly cursors: Set<Cursor>;
+}
+
+export interface Cursor {
+  place: Place;
 }
 
 export class CreationOrder {
   readonly #next: Int32Array;
   readonly #previous: Int32Array;
   #last = 0;
-  /** Cursors by the link they stand at, which must follow removals. */
-  readonly #standing = new Map<number, Set<Cursor>>();
+  /** By link. */
+  readonly #places = new Map<number, Place>();
   /** By session id, oldest first. */
   readonly #ends = new Map<bigint, Cursor>();
 
@@ -40,56 +45,79 @@ export class CreationOrder {
     this.#next[previous] = next;
     if (next === 0) this.#last = previous;
     else this.#previous[next] = previous;
-    const cursors = this.#standing.get(link);
-    if (cursors === undefined) return;
-    this.#standing.delete(link);
-    for (const cursor of cursors) this.#stand(cursor, previous);
+    const place = this.#places.get(link);
+    if (place !== undefined) this.#movePlace(place, previous);
+  }
+
+  /** The slot behind this one (-1: the first), or -1 at the end. */
+  after(slot: number): number {
+    return (this.#next[slot + 1] as number) - 1;
   }
 
   /** A cursor behind this slot, or (-1) before the first. To be closed. */
   open(slot: number): Cursor {
-    const cursor = { link: slot + 1 };
-    this.#stand(cursor, slot + 1);
+    const place = this.#placeAt(slot + 1);
+    const cursor = { place };
+    place.cursors.add(cursor);
     return cursor;
   }
 
   /** A cursor where the page that ended with this id ended, or undefined when that is forgotten. To be closed. */
   reopen(id: bigint): Cursor | undefined {
     const end = this.#ends.get(id);
-    return end === undefined ? undefined : this.open(end.link - 1);
+    return end === undefined ? undefined : this.open(this.slot(end));
   }
 
-  /** The slot behind the cursor, or -1 at the end. */
-  after(cursor: Cursor): number {
-    return (this.#next[cursor.link] as number) - 1;
+  /** The slot that the cursor stands behind, or -1 before the first. */
+  slot(cursor: Cursor): number {
+    return cursor.place.link - 1;
   }
 
-  /** Moves the cursor behind this slot. */
   move(cursor: Cursor, slot: number): void {
     this.close(cursor);
-    this.#stand(cursor, slot + 1);
+    cursor.place = this.#placeAt(slot + 1);
+    cursor.place.cursors.add(cursor);
   }
 
   close(cursor: Cursor): void {
-    const cursors = this.#standing.get(cursor.link);
-    cursors?.delete(cursor);
-    if (cursors?.size === 0) this.#standing.delete(cursor.link);
+    const { link, cursors } = cursor.place;
+    cursors.delete(cursor);
+    if (cursors.size === 0) this.#places.delete(link);
   }
 
   /** Keeps the cursor, in place of closing it, as the end of a page whose last session had this id. */
   keep(cursor: Cursor, id: bigint): void {
-    const [oldest] = this.#ends.keys();
-    for (const gone of this.#ends.has(id) ? [id] : this.#ends.size === PAGE_ENDS ? [oldest as bigint] : []) {
-      this.close(this.#ends.get(gone) as Cursor);
-      this.#ends.delete(gone);
-    }
+    this.#forget(id);
+    if (this.#ends.size === PAGE_ENDS) this.#forget(this.#ends.keys().next().value as bigint);
     this.#ends.set(id, cursor);
   }
 
-  #stand(cursor: Cursor, link: number): void {
-    cursor.link = link;
-    const cursors = this.#standing.get(link);
-    if (cursors === undefined) this.#standing.set(link, new Set([cursor]));
-    else cursors.add(cursor);
+  #forget(id: bigint): void {
+    const end = this.#ends.get(id);
+    if (end === undefined) return;
+    this.close(end);
+    this.#ends.delete(id);
+  }
+
+  #placeAt(link: number): Place {
+    let place = this.#places.get(link);
+    if (place === undefined) {
+      place = { link, cursors: new Set() };
+      this.#places.set(link, place);
+    }
+    return place;
+  }
+
+  #movePlace(place: Place, link: number): void {
+    this.#places.delete(place.link);
+    const there = this.#places.get(link);
+    // The smaller joins the larger: sessions that go newest first push all page ends before them.
+    const [larger, smaller] = there === undefined || there.cursors.size < place.cursors.size ? [place, there] : [there, place];
+    for (const cursor of smaller?.cursors ?? []) {
+      larger.cursors.add(cursor);
+      cursor.place = larger;
+    }
+    larger.link = link;
+    this.#places.set(link, larger);
   }
 }

@@ -110,7 +110,7 @@ export class SessionIndex {
   }
 
   reclaim(buckets: readonly number[]): void {
-    this.#freed.push(...buckets);
+    for (const bucket of buckets) this.#freed.push(bucket);
   }
 
   /** Whether both records claim the same key, each in its direction. */

@@ -84,8 +84,10 @@ export function allocateSessions(capacity: number, workers: number, key: HashKey
   // Mean 2 to 4 references in buckets of 7: one key in a hundred lies in an overflow bucket at full capacity.
   let buckets = 16;
   while (buckets * 4 < capacity * 2) buckets *= 2;
-  // Even if all keys fell into one bucket, its chain would hold them.
-  const overflow = Math.ceil((capacity * 2) / Bucket.references) + 16;
+  // No chain keeps an empty overflow bucket, and one that is unlinked had a key of a session whose slot is not free yet: a
+  // bucket per key is enough whatever the hash and the order of additions and deletions. What is never used costs
+  // addresses, not memory.
+  const overflow = capacity * 2;
   return {
     capacity,
     buckets,

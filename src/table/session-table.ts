@@ -162,24 +162,24 @@ export class SessionTable {
 
   /** A place behind the first `index` sessions. */
   openAt(index: number): Cursor {
-    let left = index;
-    const walk = { link: 0 };
-    for (let slot = this.#order.after(walk); slot >= 0 && left > 0; slot = this.#order.after(walk)) {
-      walk.link = slot + 1;
-      left--;
+    let slot = -1;
+    for (let left = index; left > 0; left--) {
+      const next = this.#order.after(slot);
+      if (next < 0) break;
+      slot = next;
     }
-    return this.#order.open(walk.link - 1);
+    return this.#order.open(slot);
   }
 
   /** Up to `max` sessions behind the cursor, which moves behind them. */
   read(cursor: Cursor, max: number): SessionInfo[] {
     const page: SessionInfo[] = [];
-    const walk = { link: cursor.link };
-    for (let slot = this.#order.after(walk); slot >= 0 && page.length < max; slot = this.#order.after(walk)) {
+    let last = this.#order.slot(cursor);
+    for (let slot = this.#order.after(last); slot >= 0 && page.length < max; slot = this.#order.after(slot)) {
       page.push(this.#info(slot, 0, Code.notClosed));
-      walk.link = slot + 1;
+      last = slot;
     }
-    this.#order.move(cursor, walk.link - 1);
+    this.#order.move(cursor, last);
     return page;
   }
 
@@ -274,8 +274,11 @@ export class SessionTable {
   }
 
   #assign(): bigint {
-    while (this.#ids.get(this.#nextAssigned) >= 0) this.#nextAssigned--;
-    return this.#nextAssigned--;
+    for (;;) {
+      const id = this.#nextAssigned;
+      this.#nextAssigned = id === 1n ? FIRST_ASSIGNED : id - 1n;
+      if (this.#ids.get(id) < 0) return id;
+    }
   }
 
   #leave(leaving: Leaving): void {

@@ -44,16 +44,17 @@ export function tcpSegment(
   acknowledgment: number,
 ): boolean {
   const at = base + Record.tcp;
+  const before = Atomics.load(records, at);
+  // RST comes before SYN, as in RFC 9293 section 3.10.7.4.
+  if ((flags & TcpFlag.rst) !== 0) {
+    return tcpState(before) !== State.closed && tcpState(Atomics.or(records, at, TcpBit.rst)) !== State.closed;
+  }
   if ((flags & TcpFlag.syn) !== 0) {
     // A bare SYN opens the next connection on the same ports; a SYN+ACK answers one.
-    if ((flags & (TcpFlag.ack | TcpFlag.rst)) === 0) Atomics.store(records, at, 0);
+    if ((flags & TcpFlag.ack) === 0) Atomics.store(records, at, 0);
     return false;
   }
-  const before = Atomics.load(records, at);
   if (tcpState(before) === State.closed) return false;
-  if ((flags & TcpFlag.rst) !== 0) {
-    return tcpState(Atomics.or(records, at, TcpBit.rst)) !== State.closed;
-  }
   let set = 0;
   if ((flags & TcpFlag.fin) !== 0) {
     // A retransmission ends where the first one did; storing it again changes nothing.

@@ -2,6 +2,7 @@
 
 import type { MessagePort } from "node:worker_threads";
 import type { PortConfig } from "../config/config.js";
+import type { ErrorCode } from "../errors.js";
 import type { ReplayPlan } from "../port/replay.js";
 import type { SessionMemory } from "../table/session-memory.js";
 
@@ -36,5 +37,11 @@ export interface WorkerTask {
 /** Said by a worker that goes on serving: a capture that is cut short, a full disk. */
 export interface Report {
   readonly worker: number;
+  readonly message: string;
+}
+
+/** What the task of a worker resolves with when it met something that a user can mend: errors lose their class on the way. */
+export interface Failure {
+  readonly code: ErrorCode;
   readonly message: string;
 }

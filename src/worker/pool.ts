@@ -5,10 +5,11 @@
 import { fileURLToPath } from "node:url";
 import { MessageChannel, receiveMessageOnPort } from "node:worker_threads";
 import { Piscina } from "piscina";
+import { SluiceError } from "../errors.js";
 import { Counters } from "../memory/counters.js";
 import { Command, Word, WorkerState, wordOf } from "../memory/worker-words.js";
 import { Fate } from "../reason.js";
-import type { Report, WorkerPlan, WorkerTask } from "./messages.js";
+import type { Failure, Report, WorkerPlan, WorkerTask } from "./messages.js";
 
 /** Milliseconds before a worker is started again: at once, then longer while it keeps failing. */
 const BACKOFF = [0, 100, 250, 500, 1000];
@@ -101,7 +102,9 @@ export class WorkerPool {
     port1.on("message", (report: Report) => this.events.report(report));
     port1.unref();
     try {
-      await this.#pool.run({ plan, reports: port2 } satisfies WorkerTask, { transferList: [port2] });
+      const task: WorkerTask = { plan, reports: port2 };
+      const failure: Failure | undefined = await this.#pool.run(task, { transferList: [port2] });
+      if (failure !== undefined) throw new SluiceError(failure.code, failure.message);
     } finally {
       // What it said last lies in the port still.
       for (let last = receiveMessageOnPort(port1); last !== undefined; last = receiveMessageOnPort(port1)) {

@@ -2,6 +2,7 @@
 // Everything that the thread opened is closed however it ends: here when it returns or throws, by the addon's destructors
 // when the thread is torn down.
 
+import { SluiceError } from "../errors.js";
 import { BURST } from "../memory/burst.js";
 import { Counters } from "../memory/counters.js";
 import { EventRing } from "../memory/event-ring.js";
@@ -11,10 +12,20 @@ import { openPorts } from "../port/open.js";
 import { Topology } from "../stage/topology.js";
 import { SessionLookup } from "../table/session-lookup.js";
 import { serve } from "./loop.js";
-import type { Report, WorkerTask } from "./messages.js";
+import type { Failure, Report, WorkerTask } from "./messages.js";
 import { Pipeline } from "./pipeline.js";
 
-export default function work({ plan, reports }: WorkerTask): void {
+export default function work(task: WorkerTask): Failure | undefined {
+  try {
+    start(task);
+    return undefined;
+  } catch (error) {
+    if (error instanceof SluiceError) return { code: error.code, message: error.message };
+    throw error;
+  }
+}
+
+function start({ plan, reports }: WorkerTask): void {
   const { worker } = plan;
   if (plan.cpu >= 0) native.pin(plan.cpu);
   native.name(`sluice-${worker}`);
