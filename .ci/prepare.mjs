@@ -4,7 +4,7 @@
 import { chmodSync, existsSync, lstatSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { digest, files, root, run, step, stop, unlessDone } from "./step.mjs";
+import { digest, files, necessary, root, run, stop, unlessDone } from "./step.mjs";
 import { systemPackages } from "./system.mjs";
 
 const GEN = "src/control/gen";
@@ -37,7 +37,7 @@ function npmPackages() {
     return;
   unlessDone("node_modules/.sluice-lock", digest(["package-lock.json"]), "node_modules", () => {
     const remedy = "Is the npm registry within reach? `npm config get registry` shows which one is asked.";
-    step("installing npm packages (npm ci)", remedy, () => {
+    necessary("installing npm packages (npm ci)", remedy, () => {
       run("npm", ["ci", "--include=dev", "--no-audit", "--no-fund", "--loglevel=error"]);
     });
   });
@@ -45,7 +45,9 @@ function npmPackages() {
 
 function testRunner() {
   unlessDone("node_modules/.sluice-tap", digest([".taprc", "package-lock.json"]), "node_modules", () => {
-    step("setting up the test runner (tap build)", "`npx tap build` shows more.", () => run("node_modules/.bin/tap", ["build"]));
+    necessary("setting up the test runner (tap build)", "`npx tap build` shows more.", () =>
+      run("node_modules/.bin/tap", ["build"]),
+    );
   });
 }
 
@@ -53,7 +55,7 @@ function protoCode() {
   const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
   const inputs = digest([...files("proto"), "package-lock.json"], scripts.proto);
   unlessDone("build/stamps/proto", inputs, GEN, () => {
-    step("generating code from proto/", "`npm run proto` is the command.", () => {
+    necessary("generating code from proto/", "`npm run proto` is the command.", () => {
       rmSync(join(root, GEN), { recursive: true, force: true });
       run("npm", ["run", "--silent", "proto"]);
     });
@@ -64,7 +66,7 @@ function addon() {
   const inputs = digest([...files("native"), "binding.gyp", "package-lock.json"], process.version, process.arch);
   unlessDone("build/stamps/addon", inputs, ADDON, () => {
     const remedy = "`npx node-gyp rebuild` repeats it in full view.";
-    step("building the native addon (node-gyp)", remedy, () => {
+    necessary("building the native addon (node-gyp)", remedy, () => {
       // The headers that came with this node, when they did: node-gyp would download them.
       const prefix = resolve(dirname(process.execPath), "..");
       const own = existsSync(join(prefix, "include/node/node_api.h")) ? [`--nodedir=${prefix}`] : [];
@@ -77,7 +79,7 @@ function typescript() {
   const sources = [...files("src"), ...files("test")].filter((path) => path.endsWith(".ts"));
   const inputs = digest([...sources, "tsconfig.json", "package-lock.json"]);
   unlessDone("dist/.stamp", inputs, MAIN, () => {
-    step("compiling TypeScript (tsc)", "`npx tsc -p .` repeats it.", () => {
+    necessary("compiling TypeScript (tsc)", "`npx tsc -p .` repeats it.", () => {
       dropStale(new Set(sources));
       run(process.execPath, ["node_modules/typescript/bin/tsc", "-p", ".", "--pretty", "false"]);
       chmodSync(join(root, MAIN), 0o755);

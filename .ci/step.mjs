@@ -19,16 +19,26 @@ export function stop(text) {
   process.exit(1);
 }
 
-/** @param remedy what to do when it fails */
-export function step(what, remedy, work) {
+/** Throws what the work throws. */
+export function step(what, work) {
   say(`sluice: ${what} … `);
   const started = performance.now();
   try {
     work();
   } catch (error) {
-    stop(`failed\n${String(error.message).trimEnd()}\nsluice: ${what} failed. ${remedy}`);
+    say("failed\n");
+    throw error;
   }
   say(`${((performance.now() - started) / 1000).toFixed(1)} s\n`);
+}
+
+/** A step without which nothing goes on. @param remedy what to do when it fails */
+export function necessary(what, remedy, work) {
+  try {
+    step(what, work);
+  } catch (error) {
+    stop(`${String(error.message).trimEnd()}\nsluice: ${what} failed. ${remedy}`);
+  }
 }
 
 /** Runs a command to its end with its output held back. Throws that output when it fails. */

@@ -26,21 +26,27 @@ const TEST = {
   "python3-grpcio": "/usr/lib/python3/dist-packages/grpc/__init__.py",
 };
 
-/** @param needed whether something is to be built now, so that a missing build tool must stop us */
-export function systemPackages(tests, needed) {
-  const probes = tests ? { ...BUILD, ...TEST } : BUILD;
+/** @param building whether something is to be built now, so that a missing build tool must stop us */
+export function systemPackages(tests, building) {
   const debian = present("dpkg-query") && present("apt-get");
-  const missing = debian ? missingPackages(Object.keys(probes)) : Object.keys(probes).filter((name) => !present(probes[name]));
-  if (missing.length === 0) return;
+  const build = missing(BUILD, debian);
+  const test = tests ? missing(TEST, debian) : [];
+  const wanted = [...build, ...test];
+  if (wanted.length === 0) return;
   if (debian && process.getuid() === 0) {
-    step(`installing ${missing.join(" ")}`, "Mend apt-get, or install them another way.", () => install(missing));
-    return;
+    const failure = installed(wanted);
+    if (failure === undefined) return;
+    say(`${failure}\n`);
   }
-  const line = `apt-get install -y --no-install-recommends ${missing.join(" ")}`;
-  const indispensable = missing.filter((name) => name in BUILD);
-  const advice = debian ? `run as root:\n  ${line}` : `install what these Debian packages hold: ${missing.join(" ")}`;
-  if (indispensable.length > 0 && needed) stop(`sluice: building needs ${indispensable.join(", ")}; ${advice}`);
-  say(`sluice: tests that need ${missing.join(", ")} are skipped; to have them, ${advice}\n`);
+  const line = `as root: apt-get install -y --no-install-recommends ${wanted.join(" ")}`;
+  const advice = debian ? line : `install what these Debian packages hold: ${wanted.join(" ")}`;
+  if (build.length > 0 && building) stop(`sluice: building needs ${build.join(", ")}; ${advice}`);
+  if (test.length > 0) say(`sluice: tests that need ${test.join(", ")} will be skipped; to have them, ${advice}\n`);
+}
+
+function missing(probes, debian) {
+  const names = Object.keys(probes);
+  return debian ? missingPackages(names) : names.filter((name) => !present(probes[name]));
 }
 
 function present(probe) {
@@ -57,6 +63,16 @@ function missingPackages(names) {
   });
   const installed = new Set(stdout.split("\n").filter((line) => line.endsWith(" installed")));
   return names.filter((name) => !installed.has(`${name} installed`));
+}
+
+/** Installs them; returns what went wrong, if anything did. */
+function installed(names) {
+  try {
+    step(`installing ${names.join(" ")}`, () => install(names));
+    return undefined;
+  } catch (error) {
+    return error.message;
+  }
 }
 
 function install(names) {

@@ -7,7 +7,10 @@ import { remarks } from "../config/remarks.js";
 import { FRAME_LIMIT } from "../memory/frames.js";
 import { StatusLine } from "./status-line.js";
 
+/** With the exit code of a process that they end. */
 const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const;
+/** Milliseconds within which a second signal may be the first one again. */
+const ECHO = 300;
 
 export async function run(given: Given): Promise<void> {
   const demonstration = given.file === undefined && given.ports === undefined;
@@ -33,12 +36,14 @@ export async function run(given: Given): Promise<void> {
 
 /** Resolves at the first SIGINT or SIGTERM; the second ends the process at once. */
 function signalled(): Promise<void> {
+  // On a terminal ^C reaches us twice under npm: from the terminal, and passed on by npm.
+  const echo = process.env.npm_lifecycle_event === undefined ? 0 : ECHO;
   return new Promise((resolve) => {
-    let first = true;
+    let first: number | undefined;
     for (const [signal, code] of Object.entries(SIGNALS)) {
       process.on(signal, () => {
-        if (!first) process.exit(code);
-        first = false;
+        if (first !== undefined && performance.now() - first >= echo) process.exit(code);
+        first ??= performance.now();
         resolve();
       });
     }
