@@ -2,7 +2,10 @@ import { execFileSync } from "node:child_process";
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
-import { demoPorts } from "../../src/main/demo.js";
+import type { FileDriver } from "../../src/config/config.js";
+import { EMBEDDED } from "../../src/config/defaults.js";
+import { load } from "../../src/config/load.js";
+import { FRAME_LIMIT } from "../../src/memory/frames.js";
 import { FilePort } from "../../src/port/file.js";
 import { noTshark, Rig } from "../port/rig.js";
 
@@ -41,24 +44,19 @@ t.test("tshark finds every checksum good and nothing malformed", { skip: noTshar
 
 t.test("the ports of the embedded default share all frames of the demo out", (t) => {
   const rig = new Rig();
-  const frames = demoPorts
-    .flatMap(({ lif, host, ...uplink }) => [uplink, host])
-    .map((driver) => {
-      t.match(driver, { driver: "file", loop: true, realtime: true });
-      const port = new FilePort({
-        index: 0,
-        driver: { ...driver, loop: false, realtime: false },
-        worker: 0,
-        maxFrame: 9216,
-        counters: rig.counters,
-        tell: rig.tell,
-      });
-      return rig.drain(port).length;
+  const { ports } = load({}, EMBEDDED, { maxFrame: FRAME_LIMIT });
+  const frames = ports.map(({ name, driver }) => {
+    t.match(driver, { driver: "file", loop: true, realtime: true });
+    const port = new FilePort({
+      index: 0,
+      driver: { ...(driver as FileDriver), loop: false, realtime: false },
+      worker: 0,
+      maxFrame: 9216,
+      counters: rig.counters,
+      tell: rig.tell,
     });
-  t.same(
-    demoPorts.map(({ lif }) => lif),
-    [1, 2],
-  );
-  t.same(frames, [664, 10, 514, 10]);
+    return [name, rig.drain(port).length];
+  });
+  t.same(Object.fromEntries(frames), { 1: 664, host1: 10, 2: 514, host2: 10 });
   t.end();
 });
