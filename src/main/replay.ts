@@ -36,7 +36,7 @@ export interface ReplayRun {
 export interface ReplayReport extends DeviceTotals {
   /** Alive at the end, in the order of their creation. */
   readonly sessions: readonly SessionInfo[];
-  /** In the order of closing. */
+  /** By the time of closing, of equal times by id. */
   readonly closedSessions: readonly SessionInfo[];
 }
 
@@ -80,7 +80,8 @@ export async function replay(run: ReplayRun): Promise<ReplayReport> {
   const watch = progress && setInterval(() => progress(bytesRead(addUp(config, core.counters))), PROGRESS);
   try {
     const start = await clock.start();
-    if (run.program !== undefined) addSessions(run.program, sessions, config, start);
+    // Without a packet the captures have no time.
+    if (run.program !== undefined) addSessions(run.program, sessions, config, Number.isFinite(start) ? start : 0);
     const age = (now: number) => {
       core.removeClosed(now);
       while (sessions.age(now, Number.POSITIVE_INFINITY));
@@ -98,6 +99,8 @@ export async function replay(run: ReplayRun): Promise<ReplayReport> {
   const alive: SessionInfo[] = [];
   const cursor = sessions.open(undefined);
   if (cursor !== undefined) alive.push(...sessions.read(cursor, sessions.capacity));
+  // Those that came due in one tick, or in one gap, left the timers in no order.
+  closedSessions.sort((a, b) => a.endTime - b.endTime || (a.id < b.id ? -1 : 1));
   return { ...addUp(config, core.counters), sessions: alive, closedSessions };
 }
 
