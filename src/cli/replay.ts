@@ -20,7 +20,10 @@ export async function replay(options: ReplayOptions): Promise<void> {
   // A configuration's number of workers is for its interfaces: here one worker is what gives the same bytes each time.
   const config = { ...loaded, workers: options.workers ?? 1 };
   const program = options.program === undefined ? undefined : readProgram(options.program, config.api.ipv4Order);
-  const bar = process.stderr.isTTY && !options.json ? progressBar(inputs.map((input) => input.file)) : undefined;
+  const size = inputs.reduce((sum, { file }) => sum + (statSync(file, { throwIfNoEntry: false })?.size ?? 0), 0);
+  // A pipe has no size.
+  const bar = process.stderr.isTTY && !options.json && size > 0 ? progressBar(size) : undefined;
+  let read = 0;
   let report: ReplayReport;
   try {
     report = await run({
@@ -29,8 +32,15 @@ export async function replay(options: ReplayOptions): Promise<void> {
       program,
       out,
       seed,
-      problem,
-      progress: (bytes) => bar?.update(bytes),
+      problem: (message) => {
+        bar?.stop();
+        problem(message);
+        bar?.start(size, read);
+      },
+      progress: (bytes) => {
+        read = bytes;
+        bar?.update(bytes);
+      },
     });
   } finally {
     bar?.stop();
@@ -63,16 +73,21 @@ function readProgram(file: string, order: "s_addr" | "host") {
   }
 }
 
-function progressBar(files: readonly string[]): SingleBar {
+function progressBar(size: number): SingleBar {
   const bar = new SingleBar({
     format: "replay {bar} {percentage} % | {eta} s left",
     stream: process.stderr,
     clearOnComplete: true,
+    gracefulExit: false,
   });
-  bar.start(
-    files.reduce((sum, file) => sum + (statSync(file, { throwIfNoEntry: false })?.size ?? 0), 0),
-    0,
-  );
+  bar.start(size, 0);
+  // It has switched the terminal's line wrapping off: back on before the signal ends the process, as it would without a bar.
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () => {
+      bar.stop();
+      process.kill(process.pid, signal);
+    });
+  }
   return bar;
 }
 
@@ -98,8 +113,14 @@ function summary(report: ReplayReport, out: string): string {
   return [
     table(ports, report.ports),
     met.length === 0 ? "no packets\n" : table(fates, met),
-    `${totals.in} packets in, ${totals.offloaded} offloaded, ${totals.toHost} to host, ${totals.dropped} dropped; ` +
-      `${report.sessions.length} sessions alive, ${report.closedSessions.length} closed\n` +
+    `${count(totals.in, "packet")} in, ${count(totals.offloaded)} offloaded, ${count(totals.toHost)} to host, ` +
+      `${count(totals.dropped)} dropped; ${count(report.sessions.length, "session")} alive, ` +
+      `${count(report.closedSessions.length)} closed\n` +
       `captures and report.json are in ${out}\n`,
   ].join("\n");
+}
+
+function count(n: number, what?: string): string {
+  const number = n.toLocaleString("en");
+  return what === undefined ? number : `${number} ${what}${n === 1 ? "" : "s"}`;
 }
