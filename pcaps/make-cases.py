@@ -386,11 +386,12 @@ def host_ports():
     dropped = ether(True) / ip4(True) / udp(True)
     c.packet("0.05", "1", ether() / ip4() / udp() / b"dropped", None, "session-drop", (1, "in"))
     for n in range(3):
-        c.packet("0.1", "2", ether(True) / ip4(True) / tcp(True) / bytes([n]), "1", "forwarded", (2, "out"))
-        c.packet("0.1", "host1", dropped / bytes([n]), "1", "from-host")
-    c.packet("0.2", "host1", dropped / b"let through", "1", "from-host")
-    c.packet("0.2", "host2", ether() / ip4() / udp() / b"let through", "2", "from-host")
-    c.packet("0.2", "1", ether() / ip4() / tcp() / b"x", "2", "forwarded", (2, "in"))
+        c.packet("0.11", "2", ether(True) / ip4(True) / tcp(True) / bytes([n]), "1", "forwarded", (2, "out"))
+        c.packet("0.11", "host1", dropped / bytes([n]), "1", "from-host")
+    c.packet("0.18", "host1", dropped / b"let through", "1", "from-host")
+    c.packet("0.18", "2", ether(True) / ip4(True) / tcp(True) / b"before it", "1", "forwarded", (2, "out"))
+    c.packet("0.18", "host2", ether() / ip4() / udp() / b"let through", "2", "from-host")
+    c.packet("0.18", "1", ether() / ip4() / tcp() / b"x", "2", "forwarded", (2, "in"))
     c.packet("0.3", "host1", ether(True) / ip4(True) / tcp(True, "R"), "1", "from-host")  # moves no state
     c.packet("0.3", "host2", Ether(src=A, dst=B, type=0x9999) / b"anything", "2", "from-host")
     return c
