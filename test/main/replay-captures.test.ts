@@ -1,16 +1,13 @@
 // Captures by others through a device without sessions: whatever is in them goes to the host port, or from it, as it came.
 // scapy reads both sides.
 
-import { rmSync } from "node:fs";
 import { basename, join } from "node:path";
 import t from "tap";
 import { captures, noScapy, noTshark, type Packet, python, scapyReadAll, writePcap } from "../port/rig.js";
-import { directories, run } from "../replay/run.js";
+import { run } from "../replay/run.js";
 
 const MAX = 9216;
 const skip = captures.length === 0 ? "needs ../shared/captures" : noScapy;
-
-t.teardown(() => rmSync(directories, { recursive: true, force: true }));
 
 /** Link type of each capture, read by scapy. */
 function linkTypes(paths: readonly string[]): number[] {

@@ -1,13 +1,11 @@
 // A replay repeated is the same byte for byte; with more workers each flow and every sum is.
 
-import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
 import { captures, noScapy, type Packet, scapyReadAll } from "../port/rig.js";
-import { type Done, directories, type Report, run } from "../replay/run.js";
+import { type Done, type Report, run } from "../replay/run.js";
 import { capture, type Entry, program, random, type Sent } from "../replay/traffic.js";
-
-t.teardown(() => rmSync(directories, { recursive: true, force: true }));
 
 const FLOWS = 300;
 const entries: Entry[] = Array.from({ length: FLOWS / 2 }, (_, i) => ({

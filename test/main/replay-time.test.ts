@@ -1,10 +1,10 @@
 // The device's clock in a replay is the captures': who ages when, by a plain model of datapath.md "Aging".
 
-import { rmSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
 import { noScapy, scapyRead } from "../port/rig.js";
-import { directories, run, type Session } from "../replay/run.js";
+import { run, type Session } from "../replay/run.js";
 import { capture, type Entry, program, random, type Sent, T0 } from "../replay/traffic.js";
 
 /** Milliseconds by which an aged session may outlive its time in a replay: the tick of port/replay-clock.ts. */
@@ -12,8 +12,6 @@ const TICK = 100;
 /** What a double holds of seconds since the epoch, and twice that. */
 const MICROSECOND = 1e-6;
 const [FIN, RST, ACK] = [0x11, 0x04, 0x10];
-
-t.teardown(() => rmSync(directories, { recursive: true, force: true }));
 
 /** Seconds with the microseconds that a double holds. */
 const time = (ms: number) => (T0 + ms / 1000).toFixed(5);

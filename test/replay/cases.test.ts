@@ -6,12 +6,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
 import { noScapy } from "../port/rig.js";
-import { directories, PCAPS, type Report, records, run } from "./run.js";
+import { PCAPS, type Report, records, run } from "./run.js";
 
 const SCRIPT = join(PCAPS, "make-cases.py");
 const cases = readdirSync(PCAPS).filter((name) => existsSync(join(PCAPS, name, "program.yaml")));
-
-t.teardown(() => rmSync(directories, { recursive: true, force: true }));
 
 t.ok(cases.length >= 6, "there are cases");
 
@@ -42,6 +40,16 @@ for (const name of cases) {
     });
   }
 }
+
+t.test("a program's addresses are text: api.ipv4Order makes no difference to it", async (t) => {
+  const directory = join(PCAPS, "forward-ipv4");
+  const { out } = await run(t, {
+    inputs: inputs(directory),
+    program: readFileSync(join(directory, "program.yaml"), "utf8"),
+    change: (config) => ({ ...config, api: { ...config.api, ipv4Order: "host" } }),
+  });
+  t.same(records(t, out), records(t, join(directory, "expected")));
+});
 
 t.test("the cases are what the script makes", { skip: noScapy }, (t) => {
   const fresh = mkdtempSync(join(tmpdir(), "sluice-cases-"));

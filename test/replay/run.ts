@@ -1,7 +1,7 @@
 // Replays within this process: a device as small as the captures are, its report as a user gets it, and the one equation
 // that must hold after every one of them.
 
-import { existsSync, mkdtempSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { Test } from "tap";
@@ -65,9 +65,8 @@ export interface Done {
 }
 
 const directories = mkdtempSync(join(tmpdir(), "sluice-replay-"));
+process.once("exit", () => rmSync(directories, { recursive: true, force: true }));
 let runs = 0;
-
-export { directories };
 
 export async function run(t: Test, what: Run): Promise<Done> {
   const { workers = 1, out = join(directories, String(runs++)), change = (config: Config) => config } = what;
