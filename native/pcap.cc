@@ -1,7 +1,6 @@
 // Capture files through libpcap: pcap and pcapng in, in micro- and nanoseconds; pcap in nanoseconds out. Ethernet only.
 //
-// Two limits are libpcap's own: the interfaces of a pcapng file must agree in link type and snap length, and a record
-// longer than the file's snap length is cut to it.
+// A limit of libpcap's own: all interfaces of a pcapng file must have the same link type.
 #include <fcntl.h>
 #include <pcap/pcap.h>
 #include <stdio_ext.h>
@@ -14,6 +13,7 @@
 #include <vector>
 
 #include "addon.h"
+#include "snap_length.h"
 
 namespace sluice {
 
@@ -58,9 +58,10 @@ struct Time {
 
 // A garbled record may say any number of nanoseconds, and libpcap hands the unsigned seconds of a pcap file over as signed.
 static Time Normal(const struct timeval& ts) {
-  int64_t nsec = ts.tv_usec % kSecond, sec = ts.tv_sec + ts.tv_usec / kSecond;
-  if (nsec < 0) nsec += kSecond, sec--;
+  int64_t sec = ts.tv_sec, nsec = ts.tv_usec % kSecond;
   if (sec < 0 && sec >= std::numeric_limits<int32_t>::min()) sec += int64_t{1} << 32;
+  sec += ts.tv_usec / kSecond;
+  if (nsec < 0) nsec += kSecond, sec--;
   return {sec, nsec};
 }
 
@@ -98,7 +99,7 @@ class PcapReader : public Napi::ObjectWrap<PcapReader> {
   void Open(Napi::Env env) {
     char text[PCAP_ERRBUF_SIZE] = "";
     handle_.reset();
-    FILE* file = fopen(path_.c_str(), "re");
+    FILE* file = SnapLength::Open(path_.c_str());
     if (!file) throw SystemError(env, "open", errno);
     pcap_t* handle = pcap_fopen_offline_with_tstamp_precision(file, PCAP_TSTAMP_PRECISION_NANO, text);
     if (!handle) {

@@ -123,9 +123,11 @@ export class SluiceClient {
       });
       // The sentences are in the trailer, which comes after the answer.
       call.on("status", ({ metadata, code }) => {
-        for (const line of String(metadata.get(ERROR_METADATA)[0] ?? "").split(ERROR_SEPARATOR)) {
-          const [index, ...sentence] = line.split(": ");
-          sentences.set(Number(index), sentence.join(": "));
+        for (const value of metadata.get(ERROR_METADATA)) {
+          for (const line of String(value).split(ERROR_SEPARATOR)) {
+            const [index, ...sentence] = line.split(": ");
+            sentences.set(Number(index), sentence.join(": "));
+          }
         }
         if (code === status.OK && response !== undefined) {
           resolve(toErrors(response, sentences, from));

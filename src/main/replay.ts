@@ -52,7 +52,7 @@ export async function replay(run: ReplayRun): Promise<ReplayReport> {
     return { port: index, path: file };
   });
   mkdirSync(out, { recursive: true });
-  await clearReplay(out, names, config.workers);
+  await clearReplay(out, names);
 
   const clock = new ReplayClock(config.workers);
   const core = createCore(config, {

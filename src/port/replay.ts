@@ -5,7 +5,7 @@
 // within a flow stays, and no frame crosses threads. What they send goes to part files, merged by mergeParts at the end.
 
 import { existsSync } from "node:fs";
-import { rename, rm } from "node:fs/promises";
+import { readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { SluiceError } from "../errors.js";
 import { BURST, type Burst } from "../memory/burst.js";
@@ -243,10 +243,9 @@ function partPath(out: string, name: string, worker: number, workers: number): s
 }
 
 /** Removes what an earlier replay left for these ports, so that only ports that sent something have a capture. */
-export async function clearReplay(out: string, names: readonly string[], workers: number): Promise<void> {
-  for (const name of names) {
-    await rm(partPath(out, name, 0, 1), { force: true });
-    for (let w = 0; w < workers; w++) await rm(partPath(out, name, w, workers), { force: true });
+export async function clearReplay(out: string, names: readonly string[]): Promise<void> {
+  for (const file of await readdir(out)) {
+    if (names.some((name) => file === `${name}.pcap` || file.startsWith(`${name}.pcap.worker`))) await rm(join(out, file));
   }
 }
 
