@@ -2,6 +2,7 @@
 // (an exception in its loop, an exit, out of memory in its thread) is noticed when its task fails; what it left behind is
 // settled, and the next one takes over its lane.
 
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { MessageChannel, receiveMessageOnPort } from "node:worker_threads";
 import { Piscina } from "piscina";
@@ -13,6 +14,8 @@ import type { Failure, Report, WorkerPlan, WorkerTask } from "./messages.js";
 
 /** Milliseconds before a worker is started again: at once, then longer while it keeps failing. */
 const BACKOFF = [0, 100, 250, 500, 1000];
+/** Milliseconds that a worker gets to stop by itself. */
+const PATIENCE = 2_000;
 /** A worker that served this long has recovered. */
 const STEADY = 10_000;
 /** JavaScript heap of a worker in MB: it holds code and a few objects, tables and frames lie outside. */
@@ -89,12 +92,15 @@ export class WorkerPool {
     Atomics.store(this.#words, wordOf(worker, Word.command), command);
   }
 
-  /** Stops all workers and waits until their ports are closed. */
+  /** Stops all workers and waits until their ports are closed; one that does not answer is terminated. */
   async stop(): Promise<void> {
     this.#stopping = true;
     for (const plan of this.plans) this.command(plan.worker, Command.stop);
-    await Promise.all(this.#tasks);
+    const patience = new AbortController();
+    await Promise.race([Promise.all(this.#tasks), sleep(PATIENCE, undefined, patience).catch(() => {})]);
+    patience.abort();
     await this.#pool.destroy();
+    await Promise.all(this.#tasks);
   }
 
   async #run(plan: WorkerPlan): Promise<void> {
@@ -131,7 +137,7 @@ export class WorkerPool {
       const retryIn = BACKOFF[Math.min(failures++, BACKOFF.length - 1)] as number;
       this.restarts[plan.worker] = (this.restarts[plan.worker] as number) + 1;
       this.events.died(plan.worker, cause, retryIn);
-      await new Promise((resolve) => setTimeout(resolve, retryIn));
+      await sleep(retryIn);
       if (this.#stopping) return;
     }
   }
