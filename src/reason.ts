@@ -64,7 +64,11 @@ export const REASONS: readonly Reason[] = list({
   [Fate.truncated]: ["truncated", "drop", "the kernel handed over only part of it: its receive buffer was full"],
   [Fate.txFull]: ["tx-full", "drop", "the transmit queue of its port took no more"],
   [Fate.txDown]: ["tx-down", "drop", "the interface of its port is down or gone"],
-  [Fate.txTooBig]: ["tx-too-big", "drop", "longer than the MTU of its port allows"],
+  [Fate.txTooBig]: [
+    "tx-too-big",
+    "drop",
+    "its port refused its size: longer than the MTU allows, or shorter than an Ethernet header",
+  ],
   [Fate.workerLost]: ["worker-lost", "drop", "in the hands of a worker that died"],
 });
 

@@ -31,8 +31,17 @@ export interface FileDriver {
   readonly filter?: string | undefined;
 }
 
+/** For tests and benchmarks; the buffers are made by port/memory.ts. */
 export interface MemoryDriver {
   readonly driver: "memory";
+  /** Frames to receive (packFrames, PackedFrames); undefined: receives nothing. */
+  readonly source?: SharedArrayBuffer | undefined;
+  /** Frames to receive in all, starting over at the end of the source; undefined: each once, Infinity: without end. */
+  readonly total?: number | undefined;
+  /** Every worker receives all of them (benchmarks); else worker 0 alone does. */
+  readonly everyWorker?: boolean | undefined;
+  /** Keeps what is sent (createSink, readSink); undefined: it is counted and gone. */
+  readonly sink?: SharedArrayBuffer | undefined;
 }
 
 /** `uplink`: network side, has a lif · `host`: the application's path behind an uplink · `named`: a collector, only sends. */

@@ -5,9 +5,9 @@
 import { type handleClientStreamingCall, Metadata } from "@grpc/grpc-js";
 import type { BaseLogger } from "pino";
 import type { NewSession } from "../table/session.js";
+import { AddStatus, type SessionTable } from "../table/session-table.js";
 import { AddSessionStatus, type SessionRequest } from "./gen/openoffload.js";
 import { toStatus } from "./handler.js";
-import { Added, type Sessions } from "./sessions.js";
 import { AddOutcome } from "./status.js";
 import { type SessionRules, toSession } from "./translate.js";
 
@@ -24,7 +24,7 @@ const NODE_CLIENT = /grpc-node/;
 const NODE_RESET_MS = 5;
 
 export interface AddSessionOptions {
-  readonly sessions: Sessions;
+  readonly sessions: SessionTable;
   readonly rules: SessionRules;
   /** Can the device serve sessions? */
   readonly ready: () => boolean;
@@ -85,24 +85,6 @@ function trailer(outcome: AddOutcome): Metadata {
     metadata.set(ERROR_METADATA, outcome.sentences.join(ERROR_SEPARATOR));
   }
   return metadata;
-}
-
-/** What became of one request. */
-export interface AddResult {
-  readonly status: AddSessionStatus;
-  /** What is wrong with the request. */
-  readonly sentence: string | undefined;
-}
-
-/** The same without a stream, for a replay: the fate of each request, in order. */
-export function addAll(options: AddSessionOptions, requests: Iterable<SessionRequest>): AddResult[] {
-  const results: AddResult[] = [];
-  const insertion = new Insertion(options, (_, status, sentence) => results.push({ status, sentence }));
-  for (const request of requests) {
-    insertion.add(request);
-  }
-  insertion.finish();
-  return results;
 }
 
 class Insertion {
@@ -179,14 +161,14 @@ class Insertion {
   }
 }
 
-const STATUS: Record<Added, AddSessionStatus> = {
-  [Added.added]: AddSessionStatus._SESSION_ACCEPTED,
-  [Added.exists]: AddSessionStatus._SESSION_ALREADY_EXISTS,
-  [Added.full]: AddSessionStatus._SESSION_TABLE_FULL,
+const STATUS: Record<AddStatus, AddSessionStatus> = {
+  [AddStatus.added]: AddSessionStatus._SESSION_ACCEPTED,
+  [AddStatus.exists]: AddSessionStatus._SESSION_ALREADY_EXISTS,
+  [AddStatus.full]: AddSessionStatus._SESSION_TABLE_FULL,
 };
 
 /** Slots that a batch would take. Ids that it names twice take one; flows that it names twice are not looked for. */
-function missing(wanted: readonly (NewSession | string)[], sessions: Sessions): number {
+function missing(wanted: readonly (NewSession | string)[], sessions: SessionTable): number {
   const ids = new Set<bigint>();
   let count = 0;
   for (const session of wanted) {

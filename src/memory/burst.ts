@@ -23,7 +23,7 @@ export class Burst {
   n = 0;
   /** Milliseconds since the epoch at which the burst was received; the capture's clock in replay. */
   now = 0;
-  /** Whether `sec` and `nsec` hold capture time stamps (file ports set it). */
+  /** Whether `sec` and `nsec` hold capture time stamps (the source of a replay sets it). */
   stamped = false;
 
   // Written by Port.rx

@@ -6,8 +6,13 @@ import type { Burst } from "../memory/burst.js";
 export interface Port {
   /** Index of the port in the device (Config.ports). */
   readonly index: number;
-  /** File descriptor that becomes readable when frames wait, or -1 when there is none to wait for. */
+  /**
+   * File descriptor that becomes readable when frames wait, or -1 when there is none to wait for. It may change: an
+   * interface that was deleted and came back has a new socket. Read it anew before each poll.
+   */
   readonly fd: number;
+  /** Whether the device under it is known to be down or gone. What tx does not take then is txDown, else txFull. */
+  readonly down: boolean;
 
   /**
    * Appends waiting frames to the burst from position burst.n on, up to its capacity, raises burst.n, and counts what it
@@ -19,8 +24,11 @@ export interface Port {
 
   /**
    * Sends the frames at these positions of the burst, in order. Never blocks and never queues: what the device under it
-   * does not take now is left out and the rest of the list with it.
-   * @returns frames taken, counted from the start of the list
+   * does not take now is left out and the rest of the list with it. A frame that the device refuses for its size does not
+   * stop those behind it: it is passed over and its burst.fate becomes txTooBig. Counts what it sent in its PortCounters.
+   * The caller sets the fates before, sets that of the frames not done with to txDown (`down`) or txFull after, and
+   * counts all fates then.
+   * @returns frames done with, sent or refused, counted from the start of the list
    */
   tx(burst: Burst, list: Int32Array, n: number): number;
 

@@ -13,6 +13,8 @@ export const enum Ipv4 {
   destination = 16,
   /** Without options. */
   length = 20,
+  /** Header length in words, within versionIhl. */
+  ihlMask = 0x0f,
   /** Version 4 and five words of header: no options. */
   plain = 0x45,
   /** More-fragments flag and fragment offset. */
@@ -38,4 +40,6 @@ export const enum Protocol {
   none = 59,
   destinationOptions = 60,
   mobility = 135,
+  hip = 139,
+  shim6 = 140,
 }

@@ -9,3 +9,13 @@ export const enum Ipv6 {
   destination = 24,
   length = 40,
 }
+
+/** A Hop-by-Hop header that holds the Jumbo Payload option alone (RFC 2675 section 2). */
+export const enum Ipv6Jumbo {
+  nextHeader = 0,
+  headerLength = 1,
+  type = 2,
+  /** The option's type. */
+  jumbo = 0xc2,
+  length = 8,
+}

@@ -20,6 +20,8 @@ export const enum TcpFlag {
   rst = 0x04,
   psh = 0x08,
   ack = 0x10,
+  /** Congestion window reduced (RFC 3168). */
+  cwr = 0x80,
   /** Those that open or close a connection. */
   control = 0x07,
 }

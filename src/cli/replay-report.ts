@@ -1,0 +1,63 @@
+// report.json of a replay: the same for the same captures, program and seed. Keys as in the .proto files; times are
+// seconds since the epoch on the captures' clock.
+
+import type { ReplayReport } from "../main/replay.js";
+import { CloseCode, type SessionInfo, State } from "../table/session.js";
+
+const STATES: Record<State, string> = {
+  [State.established]: "_ESTABLISHED",
+  [State.closing1]: "_CLOSING_1",
+  [State.closing2]: "_CLOSING_2",
+  [State.closed]: "_CLOSED",
+};
+
+const CLOSE_CODES: Record<CloseCode, string> = {
+  [CloseCode.notClosed]: "_NOT_CLOSED",
+  [CloseCode.finAck]: "_FINACK",
+  [CloseCode.rst]: "_RST",
+  [CloseCode.timeout]: "_TIMEOUT",
+};
+
+export function replayReport(report: ReplayReport): object {
+  return {
+    totals: {
+      in: report.totals.in,
+      created: report.totals.created,
+      out: report.totals.out,
+      to_host: report.totals.toHost,
+      dropped: report.totals.dropped,
+      consumed: report.totals.consumed,
+      offloaded: report.totals.offloaded,
+    },
+    ports: report.ports.map((port) => ({
+      name: port.name,
+      role: port.role,
+      rx_packets: port.rxPackets,
+      rx_bytes: port.rxBytes,
+      created_packets: port.createdPackets,
+      tx_packets: port.txPackets,
+      tx_bytes: port.txBytes,
+    })),
+    reasons: report.fates
+      .filter(({ packets }) => packets > 0)
+      .map(({ name, kind, packets, sentence }) => ({ name, kind, packets, sentence })),
+    sessions: report.sessions.map(sessionReport),
+    closed_sessions: report.closedSessions.map(sessionReport),
+    // Reported with the tunnels themselves; none can be programmed yet.
+    tunnels: [],
+  };
+}
+
+function sessionReport(session: SessionInfo): object {
+  return {
+    session_id: session.id,
+    in_packets: session.inPackets,
+    out_packets: session.outPackets,
+    in_bytes: session.inBytes,
+    out_bytes: session.outBytes,
+    session_state: STATES[session.state],
+    session_close_code: CLOSE_CODES[session.closeCode],
+    start_time: session.startTime / 1000,
+    ...(session.endTime === 0 ? {} : { end_time: session.endTime / 1000 }),
+  };
+}

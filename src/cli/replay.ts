@@ -1,0 +1,97 @@
+// `sluice replay`: captures in, captures and report.json out, a summary at the end.
+
+import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { SingleBar } from "cli-progress";
+import { REPLAY } from "../config/defaults.js";
+import { load } from "../config/load.js";
+import { parseProgram } from "../control/program.js";
+import { SluiceError } from "../errors.js";
+import { type ReplayReport, replay as run } from "../main/replay.js";
+import { FRAME_LIMIT } from "../memory/frames.js";
+import { json } from "./json.js";
+import type { ReplayOptions } from "./replay-options.js";
+import { replayReport } from "./replay-report.js";
+import { type Column, table } from "./table.js";
+
+export async function replay(options: ReplayOptions): Promise<void> {
+  const { inputs, out, seed } = options;
+  const loaded = load({ file: options.config, workers: options.workers }, REPLAY, { maxFrame: FRAME_LIMIT });
+  // A configuration's number of workers is for its interfaces: here one worker is what gives the same bytes each time.
+  const config = { ...loaded, workers: options.workers ?? 1 };
+  const program = options.program === undefined ? undefined : readProgram(options.program, config.api.ipv4Order);
+  const bar = process.stderr.isTTY && !options.json ? progressBar(inputs.map((input) => input.file)) : undefined;
+  let report: ReplayReport;
+  try {
+    report = await run({
+      config,
+      inputs,
+      program,
+      out,
+      seed,
+      problem,
+      progress: (bytes) => bar?.update(bytes),
+    });
+  } finally {
+    bar?.stop();
+  }
+  const text = json(replayReport(report));
+  writeFileSync(join(out, "report.json"), text);
+  process.stdout.write(options.json ? text : summary(report, out));
+}
+
+/** Said at once; the replay goes on with what there is, and the exit code tells. */
+function problem(message: string): void {
+  process.stderr.write(`sluice: ${message}\n`);
+  process.exitCode = 1;
+}
+
+function readProgram(file: string, order: "s_addr" | "host") {
+  try {
+    return parseProgram(readFileSync(file, "utf8"), file, order);
+  } catch (cause) {
+    if (cause instanceof SluiceError) throw cause;
+    throw new SluiceError("config", `--program ${file}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+function progressBar(files: readonly string[]): SingleBar {
+  const bar = new SingleBar({
+    format: "replay {bar} {percentage} % | {eta} s left",
+    stream: process.stderr,
+    clearOnComplete: true,
+  });
+  bar.start(
+    files.reduce((sum, file) => sum + (statSync(file, { throwIfNoEntry: false })?.size ?? 0), 0),
+    0,
+  );
+  return bar;
+}
+
+const ports: readonly Column<ReplayReport["ports"][number]>[] = [
+  { title: "port", value: ({ name }) => name },
+  { title: "role", value: ({ role }) => role },
+  { title: "in", value: ({ rxPackets }) => rxPackets },
+  { title: "in bytes", value: ({ rxBytes }) => rxBytes },
+  { title: "sent", value: ({ txPackets }) => txPackets },
+  { title: "sent bytes", value: ({ txBytes }) => txBytes },
+];
+
+const fates: readonly Column<ReplayReport["fates"][number]>[] = [
+  { title: "packets", value: ({ packets }) => packets },
+  { title: "kind", value: ({ kind }) => kind },
+  { title: "fate", value: ({ name }) => name },
+  { title: "why", value: ({ sentence }) => sentence },
+];
+
+function summary(report: ReplayReport, out: string): string {
+  const met = report.fates.filter(({ packets }) => packets > 0);
+  const { totals } = report;
+  return [
+    table(ports, report.ports),
+    met.length === 0 ? "no packets\n" : table(fates, met),
+    `${totals.in} packets in, ${totals.offloaded} offloaded, ${totals.toHost} to host, ${totals.dropped} dropped; ` +
+      `${report.sessions.length} sessions alive, ${report.closedSessions.length} closed\n` +
+      `captures and report.json are in ${out}\n`,
+  ].join("\n");
+}

@@ -1,0 +1,131 @@
+// What the schema cannot see: fields that contradict each other, or a bound that another room sets.
+
+import { DEFAULTS } from "./defaults.js";
+import { isLoopback, parseListen } from "./listen.js";
+import type { HostOptions, Options, PortOptions } from "./options.js";
+import { foundExpected, type Problem } from "./problems.js";
+
+/** Bounds that come from the rooms below. */
+export interface Limits {
+  /** Longest frame that frame memory has room for: FRAME_LIMIT of src/memory/frames.ts. */
+  readonly maxFrame: number;
+}
+
+/** The shortest Ethernet frame, without FCS. */
+const MIN_FRAME = 60;
+
+export function check(options: Options, limits: Limits): Problem[] {
+  const problems: Problem[] = [];
+  checkPorts(options.ports ?? [], problems);
+  checkListen(options.grpc?.listen ?? DEFAULTS.listen, problems);
+  const maxFrame = options.maxFrame ?? DEFAULTS.maxFrame;
+  if (maxFrame < MIN_FRAME || maxFrame > limits.maxFrame) {
+    problems.push({
+      path: ["maxFrame"],
+      text: foundExpected(maxFrame, `${MIN_FRAME} to ${limits.maxFrame} bytes`),
+    });
+  }
+  return problems;
+}
+
+function checkPorts(ports: readonly PortOptions[], problems: Problem[]): void {
+  if (ports.length === 0)
+    problems.push({
+      path: ["ports"],
+      text: "no port, expected a list of at least one",
+    });
+  const unique = new Unique(problems);
+  ports.forEach((port, i) => {
+    const path = ["ports", i];
+    if ((port.lif === undefined) === (port.name === undefined)) {
+      const found = port.lif === undefined ? "neither lif nor name" : "both lif and name";
+      problems.push({
+        path,
+        text: `found ${found}, expected one of them: lif for an uplink, name for a collector`,
+      });
+    }
+    if (port.lif !== undefined) unique.claim("lif", String(port.lif), [...path, "lif"]);
+    if (port.name !== undefined) {
+      if (/^host\d+$/.test(port.name)) {
+        problems.push({
+          path: [...path, "name"],
+          text: foundExpected(port.name, "a name that no host port has (host<lif>)"),
+        });
+      }
+      unique.claim("name", port.name, [...path, "name"]);
+    }
+    checkDriver(port, path, unique, problems);
+    if (port.host === undefined) return;
+    if (port.lif === undefined)
+      problems.push({
+        path: [...path, "host"],
+        text: "only an uplink (a port with a lif) has a host port",
+      });
+    checkDriver(port.host, [...path, "host"], unique, problems);
+  });
+  ports.forEach((port, i) => {
+    for (const [driver, path] of [
+      [port, ["ports", i, "in"]],
+      [port.host, ["ports", i, "host", "in"]],
+    ] as const) {
+      if (driver?.driver !== "file" || driver.in === undefined || !unique.has("out", driver.in)) continue;
+      problems.push({
+        path,
+        text: `${driver.in} is the out file of a port, which would overwrite it`,
+      });
+    }
+  });
+}
+
+function checkDriver(driver: HostOptions, path: (string | number)[], unique: Unique, problems: Problem[]): void {
+  if (driver.driver === "af_packet") unique.claim("interface", driver.interface, [...path, "interface"]);
+  if (driver.driver !== "file") return;
+  if (driver.out !== undefined) unique.claim("out", driver.out, [...path, "out"]);
+  if (driver.in !== undefined) return;
+  for (const key of ["loop", "realtime", "filter"] as const) {
+    if (driver[key] !== undefined)
+      problems.push({
+        path: [...path, key],
+        text: "is about the file to read: expected `in` beside it",
+      });
+  }
+}
+
+function checkListen(text: string, problems: Problem[]): void {
+  const path = ["grpc", "listen"];
+  const listen = parseListen(text);
+  if (listen === undefined) {
+    problems.push({
+      path,
+      text: foundExpected(text, "host:port, for example 127.0.0.1:3443 or [::1]:3443"),
+    });
+  } else if (!isLoopback(listen.host)) {
+    const why = "beyond loopback the API needs TLS, which is not supported yet";
+    problems.push({
+      path,
+      text: `${foundExpected(text, "a loopback address such as 127.0.0.1:3443")}: ${why}`,
+    });
+  }
+}
+
+/** Values that may stand in one place only. */
+class Unique {
+  readonly #first = new Map<string, readonly (string | number)[]>();
+
+  constructor(readonly problems: Problem[]) {}
+
+  claim(kind: string, value: string, path: readonly (string | number)[]): void {
+    const key = `${kind} ${value}`;
+    const first = this.#first.get(key);
+    if (first === undefined) this.#first.set(key, path);
+    else
+      this.problems.push({
+        path,
+        text: `found ${value}, which ports[${first[1]}] has already`,
+      });
+  }
+
+  has(kind: string, value: string): boolean {
+    return this.#first.has(`${kind} ${value}`);
+  }
+}

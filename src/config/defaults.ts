@@ -1,0 +1,56 @@
+// What holds where the user says nothing.
+
+import { fileURLToPath } from "node:url";
+import type { Options } from "./options.js";
+
+export const DEFAULTS = {
+  listen: "127.0.0.1:3443",
+  ipv4Order: "s_addr",
+  missingSession: "response",
+  workers: 2,
+  /** An Ethernet jumbo frame of 9,216 bytes. */
+  maxFrame: 9_216,
+  sessions: {
+    capacity: 1_048_576,
+    defaultTimeout: 10,
+    duplicateFlow: "reject",
+    tcpClose: "application",
+    closedBacklog: 1_048_576,
+  },
+  logLevel: "info",
+  afPacket: {
+    force: false,
+    rxFrames: 4_096,
+    rxFrameSize: 2_048,
+    rxQueueBytes: 4 << 20,
+  },
+  file: { loop: false, realtime: false },
+} as const;
+
+/** From dist/src/config to the package. */
+const DEMO_CAPTURE = fileURLToPath(new URL("../../../pcaps/demo.pcap", import.meta.url));
+
+/** What plays one host's side of the demonstration, or the application's side towards it (pcaps/make-demo.mjs). */
+function play(filter: string) {
+  return { driver: "file" as const, in: DEMO_CAPTURE, loop: true, realtime: true, filter };
+}
+
+function demoPort(lif: number, host: string) {
+  const application = "02:00:00:00:00:aa";
+  return { lif, ...play(`ether src ${host}`), host: play(`ether src ${application} and ether dst ${host}`) };
+}
+
+/** `sluice run` without a configuration or a port: pcaps/demo.pcap over and over; needs no rights and no interface. */
+export const EMBEDDED: Options = {
+  ports: [demoPort(1, "02:00:00:00:00:01"), demoPort(2, "02:00:00:00:00:02")],
+  workers: 1,
+};
+
+/** `sluice replay` without a configuration: two uplinks with host ports, whose packets replay itself brings. */
+export const REPLAY: Options = {
+  ports: [
+    { lif: 1, driver: "memory", host: { driver: "memory" } },
+    { lif: 2, driver: "memory", host: { driver: "memory" } },
+  ],
+  workers: 1,
+};

@@ -1,0 +1,94 @@
+// Options (what the user wrote) to Config (what the device works with): checked, defaults filled in, ports numbered,
+// frozen.
+
+import { check, type Limits } from "./check.js";
+import type { Config, Driver, PortConfig } from "./config.js";
+import { DEFAULTS } from "./defaults.js";
+import type { HostOptions, Options } from "./options.js";
+import { configError, type Problem } from "./problems.js";
+
+/** @param locate where a path stands in the file it came from, for the error */
+export function fill(options: Options, limits: Limits, locate?: (path: Problem["path"]) => string): Config {
+  const problems = check(options, limits);
+  if (problems.length > 0) throw configError(problems, locate);
+  return deepFreeze({
+    ports: fillPorts(options),
+    grpc: { listen: options.grpc?.listen ?? DEFAULTS.listen },
+    api: {
+      ipv4Order: options.api?.ipv4Order ?? DEFAULTS.ipv4Order,
+      missingSession: options.api?.missingSession ?? DEFAULTS.missingSession,
+    },
+    workers: options.workers ?? DEFAULTS.workers,
+    pin: options.pin ?? [],
+    maxFrame: options.maxFrame ?? DEFAULTS.maxFrame,
+    sessions: {
+      capacity: options.sessions?.capacity ?? DEFAULTS.sessions.capacity,
+      defaultTimeout: options.sessions?.defaultTimeout ?? DEFAULTS.sessions.defaultTimeout,
+      duplicateFlow: options.sessions?.duplicateFlow ?? DEFAULTS.sessions.duplicateFlow,
+      tcpClose: options.sessions?.tcpClose ?? DEFAULTS.sessions.tcpClose,
+      closedBacklog: options.sessions?.closedBacklog ?? DEFAULTS.sessions.closedBacklog,
+    },
+    log: { level: options.log?.level ?? DEFAULTS.logLevel },
+  });
+}
+
+type Written = Pick<PortConfig, "name" | "role" | "lif" | "driver">;
+
+/** Each port in the order in which it was written, an uplink's host port right behind it. */
+function fillPorts(options: Options): PortConfig[] {
+  const written = (options.ports ?? []).flatMap((port): Written[] => {
+    const { lif, name, host } = port;
+    if (lif === undefined) return [{ name: name ?? "", role: "named", lif: 0, driver: fillDriver(port) }];
+    const uplink: Written = {
+      name: String(lif),
+      role: "uplink",
+      lif,
+      driver: fillDriver(port),
+    };
+    return host === undefined ? [uplink] : [uplink, { name: `host${lif}`, role: "host", lif, driver: fillDriver(host) }];
+  });
+  const uplink = (lif: number) => written.findIndex((port) => port.role === "uplink" && port.lif === lif);
+  return written.map((port, index) => ({
+    ...port,
+    index,
+    peer: port.role === "named" ? -1 : uplink(port.role === "host" ? port.lif : pairOf(port.lif)),
+    host: port.role === "uplink" ? written.findIndex((other) => other.role === "host" && other.lif === port.lif) : -1,
+  }));
+}
+
+/** 1↔2, 3↔4, … */
+function pairOf(lif: number): number {
+  return lif % 2 === 1 ? lif + 1 : lif - 1;
+}
+
+function fillDriver(options: HostOptions): Driver {
+  switch (options.driver) {
+    case "af_packet": {
+      const { force, rxFrames, rxFrameSize, rxQueueBytes } = DEFAULTS.afPacket;
+      return {
+        driver: "af_packet",
+        interface: options.interface,
+        force: options.force ?? force,
+        rxFrames: options.rxFrames ?? rxFrames,
+        rxFrameSize: options.rxFrameSize ?? rxFrameSize,
+        rxQueueBytes: options.rxQueueBytes ?? rxQueueBytes,
+      };
+    }
+    case "file":
+      return {
+        driver: "file",
+        in: options.in,
+        out: options.out,
+        loop: options.loop ?? DEFAULTS.file.loop,
+        realtime: options.realtime ?? DEFAULTS.file.realtime,
+        filter: options.filter,
+      };
+    case "memory":
+      return { driver: "memory" };
+  }
+}
+
+function deepFreeze<T extends object>(value: T): T {
+  for (const inner of Object.values(value)) if (typeof inner === "object" && inner !== null) deepFreeze(inner);
+  return Object.freeze(value);
+}

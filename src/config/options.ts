@@ -1,0 +1,117 @@
+// What a user may write in sluice.yaml, as a schema and as a type. Nothing is filled in here: fill.ts does that.
+// The text on each leaf is what a value there is expected to be; problems.ts makes the sentence around it.
+
+import { z } from "zod";
+
+const integer = (from: number, to: number) => {
+  const error = `a whole number from ${from.toLocaleString("en")} to ${to.toLocaleString("en")}`;
+  return z.int({ error }).min(from, { error }).max(to, { error });
+};
+const oneOf = <const T extends readonly string[]>(...words: T) => z.enum(words, { error: `one of ${words.join(", ")}` });
+const text = (what: string) => z.string({ error: what }).min(1, { error: what });
+const flag = () => z.boolean({ error: "true or false" });
+
+/** Unknown keys are errors. */
+const map = <T extends z.core.$ZodLooseShape>(shape: T) => {
+  const keys = Object.keys(shape).join(", ");
+  return z.strictObject(shape, {
+    error: ({ code }) => (code === "unrecognized_keys" ? `one of ${keys}` : `a map of ${keys}`),
+  });
+};
+
+const MIB = 1 << 20;
+
+const afPacket = {
+  driver: z.literal("af_packet"),
+  interface: z.string({ error: "the name of a network interface" }).regex(/^[^\s/:]{1,15}$/, {
+    error: "the name of a network interface (1 to 15 characters)",
+  }),
+  force: flag().optional(),
+  rxFrames: integer(64, 65_536).optional(),
+  rxFrameSize: integer(256, 65_536).multipleOf(16, { error: "a multiple of 16" }).optional(),
+  rxQueueBytes: integer(65_536, 512 * MIB).optional(),
+};
+const file = {
+  driver: z.literal("file"),
+  in: text("the path of a pcap or pcapng file").optional(),
+  out: text("the path of the pcap file to write").optional(),
+  loop: flag().optional(),
+  realtime: flag().optional(),
+  filter: text("a libpcap filter expression").optional(),
+};
+const memory = { driver: z.literal("memory") };
+
+const drivers = {
+  error: ({ code }: { code: string }) =>
+    code === "invalid_union" ? "one of af_packet, file, memory" : "a map of a port's settings",
+};
+
+const hostPort = z.discriminatedUnion("driver", [map(afPacket), map(file), map(memory)], drivers);
+
+const place = {
+  lif: integer(1, 65_535).optional(),
+  name: z
+    .string({ error: "a name" })
+    .regex(/^[A-Za-z_][A-Za-z0-9_-]{0,31}$/, {
+      error: "a name of up to 32 letters, digits, _ and -, starting with a letter",
+    })
+    .optional(),
+  host: hostPort.optional(),
+};
+
+const port = z.discriminatedUnion(
+  "driver",
+  [map({ ...place, ...afPacket }), map({ ...place, ...file }), map({ ...place, ...memory })],
+  drivers,
+);
+
+export const optionsSchema = map({
+  ports: z.array(port, { error: "a list of ports" }).max(256, { error: "at most 256 ports" }).optional(),
+  grpc: map({ listen: text("an address as host:port").optional() }).optional(),
+  api: map({
+    ipv4Order: oneOf("s_addr", "host").optional(),
+    missingSession: oneOf("response", "status").optional(),
+  }).optional(),
+  workers: integer(1, 64).optional(),
+  pin: z.array(integer(0, 1023), { error: "a list of processor numbers" }).max(64, { error: "at most 64 processors" }).optional(),
+  maxFrame: z.int({ error: "a whole number of bytes" }).optional(),
+  sessions: map({
+    capacity: integer(1, 8 * MIB).optional(),
+    defaultTimeout: integer(1, 0xffff_ffff).optional(),
+    duplicateFlow: oneOf("reject", "shadow").optional(),
+    tcpClose: oneOf("application", "device").optional(),
+    closedBacklog: integer(1, 8 * MIB).optional(),
+  }).optional(),
+  log: map({
+    level: oneOf("debug", "info", "warn", "error").optional(),
+  }).optional(),
+});
+
+export type Options = z.infer<typeof optionsSchema>;
+export type PortOptions = NonNullable<Options["ports"]>[number];
+export type HostOptions = NonNullable<PortOptions["host"]>;
+
+/**
+ * Settings that a later version brings, as they stand in the specification; indices of lists are left out of the path.
+ * They are refused by name, so that nobody takes a configuration for served that is not.
+ */
+export const LATER: ReadonlySet<string> = new Set([
+  "nextHops",
+  "routes",
+  "tunnels",
+  "ipsec",
+  "nat",
+  "mtu",
+  "geneve",
+  "vxlan",
+  "innerVlan",
+  "grpc.tls",
+  "grpc.ca",
+  "grpc.cert",
+  "grpc.key",
+  "grpc.clientCa",
+  "grpc.insecure",
+  "api.revealKeys",
+]);
+
+export const LATER_DRIVERS: ReadonlySet<string> = new Set(["auto", "af_xdp", "pcap"]);

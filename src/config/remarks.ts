@@ -1,0 +1,20 @@
+// What is allowed but probably not meant: said at start-up, once.
+
+import type { Config } from "./config.js";
+
+/** @param processors of this machine */
+export function remarks(config: Config, processors: number): string[] {
+  const said: string[] = [];
+  if (config.workers > processors) {
+    said.push(`workers: ${config.workers} on ${processors} processors: each worker wants one of its own`);
+  }
+  for (const cpu of config.pin) {
+    if (cpu >= processors) said.push(`pin: there is no processor ${cpu} (0 to ${processors - 1})`);
+  }
+  for (const port of config.ports) {
+    if (port.role === "uplink" && port.peer < 0 && port.host < 0) {
+      said.push(`port ${port.name} has neither a pair nor a host port: what no session sends elsewhere is dropped`);
+    }
+  }
+  return said;
+}

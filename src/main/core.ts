@@ -1,0 +1,75 @@
+// What every device is made of, live or in replay: shared memory, the session table over it, and a plan for each worker.
+
+import type { Config } from "../config/config.js";
+import { Counters } from "../memory/counters.js";
+import { EventRing } from "../memory/event-ring.js";
+import { Grace } from "../memory/grace.js";
+import { wordsSize } from "../memory/worker-words.js";
+import { native } from "../port/native.js";
+import type { ReplayPlan } from "../port/replay.js";
+import { hashKey } from "../table/flow.js";
+import { allocateSessions } from "../table/session-memory.js";
+import { SessionTable } from "../table/session-table.js";
+import type { WorkerPlan } from "../worker/messages.js";
+
+export interface CoreOptions {
+  /** Random bytes; from the seed in replay, so that a run can be repeated. */
+  readonly random: (bytes: number) => Uint8Array;
+  /** Milliseconds since the epoch at which the device's clock starts. */
+  readonly now: number;
+  readonly replay?: ReplayPlan;
+}
+
+export interface Core {
+  readonly config: Config;
+  readonly sessions: SessionTable;
+  readonly plans: readonly WorkerPlan[];
+  /** By worker. */
+  readonly counters: readonly Counters[];
+  readonly words: Int32Array;
+  /** Takes the connections that workers saw close out of the table (`sessions.tcpClose: device`). Call now and then. */
+  removeClosed(now: number): void;
+}
+
+export function createCore(config: Config, options: CoreOptions): Core {
+  const { workers, ports } = config;
+  const words = new SharedArrayBuffer(wordsSize(workers));
+  const memory = allocateSessions(config.sessions.capacity, workers, hashKey(options.random(12)));
+  for (const table of [memory.records, memory.index, ...memory.lanes]) native.adviseHuge(new Uint8Array(table));
+  const sessions = new SessionTable(memory, new Grace(new Int32Array(words), workers), {
+    duplicateFlow: config.sessions.duplicateFlow,
+    portOf: new Map(ports.filter((port) => port.role === "uplink").map((port) => [port.lif, port.index])),
+    now: options.now,
+    seed: new Int32Array(options.random(4).slice().buffer)[0] as number,
+  });
+  // One fanout group per port; the number must be free in the network namespace, hence at random.
+  const groups = new Uint16Array(options.random(ports.length * 2).slice().buffer);
+  const plans = Array.from(
+    { length: workers },
+    (_, worker): WorkerPlan => ({
+      worker,
+      workers,
+      cpu: config.pin.length === 0 ? -1 : (config.pin[worker % config.pin.length] as number),
+      maxFrame: config.maxFrame,
+      ports,
+      fanout: [...groups],
+      words,
+      counters: new SharedArrayBuffer(Counters.size(ports.length)),
+      closed: new SharedArrayBuffer(EventRing.size()),
+      sessions: memory,
+      replay: options.replay,
+    }),
+  );
+  const rings = plans.map((plan) => new EventRing(plan.closed));
+  const act = config.sessions.tcpClose === "device";
+  return {
+    config,
+    sessions,
+    plans,
+    counters: plans.map((plan) => new Counters(plan.counters, ports.length)),
+    words: new Int32Array(words),
+    removeClosed(now) {
+      for (const ring of rings) ring.drain((slot) => act && sessions.closedByTcp(slot, now));
+    },
+  };
+}

@@ -1,0 +1,106 @@
+// A live device: interfaces prepared, workers serving, sessions programmed over gRPC. The composition root of `sluice run`.
+
+import { randomBytes } from "node:crypto";
+import type { Config } from "../config/config.js";
+import { startAging } from "../control/aging.js";
+import { startServer } from "../control/server.js";
+import { sessionService } from "../control/session-service.js";
+import { statsService } from "../control/stats-service.js";
+import type { Command } from "../memory/worker-words.js";
+import { prepareFile } from "../port/file.js";
+import { type Prepared, prepareInterface } from "../port/interface.js";
+import { ClosedSessions } from "../table/closed.js";
+import { WorkerPool } from "../worker/pool.js";
+import { createCore } from "./core.js";
+import { type Watched, watchLinks } from "./links.js";
+import type { Log } from "./log.js";
+import { sessionRules } from "./rules.js";
+import { addUp, type DeviceTotals, statsResponse } from "./stats.js";
+
+/** Milliseconds that running calls get to end when the device stops. */
+const GRACE = 2000;
+/** Milliseconds between two looks at what workers saw close. */
+const CLOSED_PERIOD = 20;
+
+export interface Device {
+  /** Where gRPC listens: with the port that was taken when it was 0. */
+  readonly address: string;
+  totals(): DeviceTotals;
+  /** Tells a worker to fail: fault injection for tests (memory/worker-words.ts). */
+  command(worker: number, command: Command): void;
+  /** Stops taking calls, stops the workers, puts the interfaces back. */
+  stop(): Promise<void>;
+}
+
+export async function startDevice(config: Config, log: Log): Promise<Device> {
+  const undo: (() => void | Promise<void>)[] = [];
+  const stop = async () => {
+    for (let last = undo.pop(); last !== undefined; last = undo.pop()) await last();
+  };
+  try {
+    const interfaces = prepare(config);
+    for (const each of interfaces) undo.push(() => each.prepared.restore());
+    const core = createCore(config, { random: randomBytes, now: Date.now() });
+    const { sessions } = core;
+    const closed = new ClosedSessions(config.sessions.closedBacklog);
+    sessions.onClosed = (info) => closed.push(info);
+
+    const pool = new WorkerPool(core.plans, {
+      died: (worker, cause, retryIn) =>
+        log.error({ worker, err: cause }, `worker ${worker} died, the next one starts in ${retryIn} ms`),
+      report: ({ worker, message }) => log.error({ worker }, message),
+    });
+    await pool.start();
+    undo.push(() => pool.stop());
+    undo.push(startAging(sessions, Date.now));
+    const closing = setInterval(() => core.removeClosed(Date.now()), CLOSED_PERIOD);
+    undo.push(() => clearInterval(closing));
+    undo.push(watchLinks(interfaces, log));
+
+    let stopping = false;
+    const totals = () => addUp(config, core.counters);
+    const services = [
+      sessionService({
+        sessions,
+        closed,
+        rules: sessionRules(config),
+        missingSession: config.api.missingSession,
+        ready: () => !stopping && pool.serving > 0,
+        now: Date.now,
+        log,
+      }),
+      statsService(() => statsResponse(totals(), core, closed, pool), log),
+    ];
+    const server = await startServer(config.grpc, services);
+    undo.push(() => {
+      stopping = true;
+      return server.stop(GRACE);
+    });
+    const address = `${config.grpc.listen.slice(0, config.grpc.listen.lastIndexOf(":"))}:${server.port}`;
+    return { address, totals, command: (worker, command) => pool.command(worker, command), stop };
+  } catch (cause) {
+    await stop();
+    throw cause;
+  }
+}
+
+interface PreparedPort extends Watched {
+  readonly prepared: Prepared;
+}
+
+/** Interfaces and output files, made ready before any worker opens them. */
+function prepare(config: Config): PreparedPort[] {
+  const done: PreparedPort[] = [];
+  try {
+    for (const { name, driver } of config.ports) {
+      if (driver.driver === "file") prepareFile(driver);
+      if (driver.driver !== "af_packet") continue;
+      const prepared = prepareInterface(driver);
+      done.push({ port: name, interface: driver.interface, prepared, renew: () => prepared.renew() });
+    }
+    return done;
+  } catch (cause) {
+    for (const { prepared } of done.reverse()) prepared.restore();
+    throw cause;
+  }
+}

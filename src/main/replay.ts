@@ -1,0 +1,130 @@
+// A replay: captures in, captures out, on the captures' own clock. The composition root of `sluice replay`.
+//
+// Everything random follows from the seed, and sessions age between the same two packets in every run, so with one worker
+// the output is the same byte for byte; with more, each flow keeps its order and the totals are the same.
+
+import { createHash } from "node:crypto";
+import { mkdirSync } from "node:fs";
+import type { Config } from "../config/config.js";
+import type { Program } from "../control/program.js";
+import { toSession } from "../control/translate.js";
+import { SluiceError } from "../errors.js";
+import { clearReplay, mergeParts } from "../port/replay.js";
+import { ReplayClock } from "../port/replay-clock.js";
+import type { SessionInfo } from "../table/session.js";
+import { AddStatus, type SessionTable } from "../table/session-table.js";
+import { WorkerPool } from "../worker/pool.js";
+import { createCore } from "./core.js";
+import { sessionRules } from "./rules.js";
+import { addUp, type DeviceTotals } from "./stats.js";
+
+export interface ReplayRun {
+  readonly config: Config;
+  /** Name of the port (as in Config.ports) and capture that it receives. Of equal time stamps, the earlier input comes first. */
+  readonly inputs: readonly { readonly port: string; readonly file: string }[];
+  readonly program?: Program | undefined;
+  /** Directory for the captures that come out; made when it is not there. */
+  readonly out: string;
+  readonly seed: number;
+  /** Told what is wrong with an input that is cut short, or an output that takes no more; the rest goes on. */
+  readonly problem: (message: string) => void;
+  /** Told now and then how many bytes of the inputs have been read. */
+  readonly progress?: (bytes: number) => void;
+}
+
+export interface ReplayReport extends DeviceTotals {
+  /** Alive at the end, in the order of their creation. */
+  readonly sessions: readonly SessionInfo[];
+  /** In the order of closing. */
+  readonly closedSessions: readonly SessionInfo[];
+}
+
+/** pcap's header of each record. */
+const RECORD_HEADER = 16;
+
+export async function replay(run: ReplayRun): Promise<ReplayReport> {
+  const { config, out, problem } = run;
+  const names = config.ports.map((port) => port.name);
+  const inputs = run.inputs.map(({ port, file }) => {
+    const index = names.indexOf(port);
+    if (index < 0)
+      throw new SluiceError("config", `--in ${port}=${file}: there is no port ${port}; there are ${names.join(", ")}`);
+    return { port: index, path: file };
+  });
+  mkdirSync(out, { recursive: true });
+  await clearReplay(out, names);
+
+  const clock = new ReplayClock(config.workers);
+  const core = createCore(config, {
+    random: seeded(run.seed),
+    now: 0,
+    replay: { inputs, out, clock: clock.shared },
+  });
+  const { sessions } = core;
+  const closedSessions: SessionInfo[] = [];
+  sessions.onClosed = (info) => closedSessions.push(info);
+  const failures: unknown[] = [];
+  const pool = new WorkerPool(core.plans, {
+    died: (worker, cause) => {
+      failures.push(cause);
+      clock.finish(worker);
+    },
+    report: ({ message }) => problem(message),
+  });
+  await pool.start();
+  try {
+    const start = await clock.start();
+    if (run.program !== undefined) addSessions(run.program, sessions, config, start);
+    const age = (now: number) => {
+      core.removeClosed(now);
+      while (sessions.age(now, Number.POSITIVE_INFINITY));
+      return undefined;
+    };
+    while (await clock.advance(age)) {
+      if (failures.length > 0) throw failures[0];
+      run.progress?.(bytesRead(addUp(config, core.counters)));
+    }
+  } finally {
+    await pool.stop();
+  }
+  await mergeParts(out, names, config.workers, (error) => problem(error.message));
+
+  const alive: SessionInfo[] = [];
+  const cursor = sessions.open(undefined);
+  if (cursor !== undefined) alive.push(...sessions.read(cursor, sessions.capacity));
+  return { ...addUp(config, core.counters), sessions: alive, closedSessions };
+}
+
+/** Adds the program's sessions; with one that the device would refuse the replay ends before the first packet. */
+function addSessions(program: Program, sessions: SessionTable, config: Config, now: number): void {
+  const rules = sessionRules(config);
+  const refused: string[] = [];
+  for (const { index, line, request } of program.sessions) {
+    const session = toSession(request, rules);
+    const problem = typeof session === "string" ? session : ADD_PROBLEM[sessions.add(session, now)];
+    if (problem !== undefined) refused.push(`line ${line}, sessions[${index}]: ${problem}`);
+  }
+  if (refused.length > 0) throw new SluiceError("config", `the program does not fit this device:\n  ${refused.join("\n  ")}`);
+}
+
+const ADD_PROBLEM: Record<AddStatus, string | undefined> = {
+  [AddStatus.added]: undefined,
+  [AddStatus.exists]: "its session_id or one of its two flows is taken by an earlier session",
+  [AddStatus.full]: "the session table is full: raise sessions.capacity",
+};
+
+function bytesRead({ ports }: DeviceTotals): number {
+  return ports.reduce((sum, port) => sum + port.rxBytes + port.rxPackets * RECORD_HEADER, 0);
+}
+
+/** Random bytes that follow from a seed: SHA-256 in counter mode. */
+function seeded(seed: number): (bytes: number) => Uint8Array {
+  let counter = 0;
+  return (bytes) => {
+    const blocks: Buffer[] = [];
+    for (let have = 0; have < bytes; have += 32) {
+      blocks.push(createHash("sha256").update(`sluice replay ${seed} ${counter++}`).digest());
+    }
+    return new Uint8Array(Buffer.concat(blocks).subarray(0, bytes));
+  };
+}

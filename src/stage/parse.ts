@@ -1,0 +1,132 @@
+// Parse: what is in the frame, and does it have a flow that a session may hold (datapath.md "Session stage", Hits)?
+//
+// A flow: at most one VLAN tag, IPv4 without options or IPv6 with TCP or UDP as its first next header, no fragment,
+// lengths that agree. Everything else gets the fate that says why not, and takes the miss path untouched: a device that
+// cannot parse must not drop. Header checksums are not verified. Frames from a host port are not parsed: they leave by
+// their uplink; frames that a named port receives are dropped.
+//
+// Lengths are checked once, from the outside in; after that, reads are unchecked.
+
+import { type Burst, Kind } from "../memory/burst.js";
+import { Fate } from "../reason.js";
+import { flowWord } from "../table/flow.js";
+import { be16 } from "../wire/bytes.js";
+import { Ethernet, EtherType, Vlan } from "../wire/ethernet.js";
+import { Ipv4, Protocol } from "../wire/ipv4.js";
+import { Ipv6 } from "../wire/ipv6.js";
+import { Tcp, TcpFlag } from "../wire/tcp.js";
+import { Udp } from "../wire/udp.js";
+import { Role, type Topology } from "./topology.js";
+
+/** Sets kind, fate and egress of every frame; flow, l3 and l4 of those with Kind.flow. */
+export function parse(burst: Burst, topology: Topology): void {
+  const { n, port, kind, fate, egress } = burst;
+  for (let i = 0; i < n; i++) {
+    const p = port[i] as number;
+    const role = topology.role[p] as number;
+    kind[i] = 0;
+    egress[i] = topology.miss[p] as number;
+    fate[i] =
+      role === Role.uplink
+        ? parseFrame(burst, i, topology.lif[p] as number)
+        : role === Role.host
+          ? Fate.fromHost
+          : Fate.collectorRx;
+  }
+}
+
+function parseFrame(burst: Burst, i: number, lif: number): Fate {
+  const bytes = burst.frames.bytes;
+  const start = burst.offset[i] as number;
+  const end = start + (burst.length[i] as number);
+  let at = start + Ethernet.length;
+  if (at > end) return Fate.malformed;
+  let type = be16(bytes, start + Ethernet.type);
+  let vlan = 0;
+  if (type === EtherType.vlan || type === EtherType.qinq) {
+    at += Vlan.length;
+    if (at > end) return Fate.malformed;
+    vlan = be16(bytes, at - Vlan.length) & Vlan.idMask;
+    type = be16(bytes, at - 2);
+    if (type === EtherType.vlan || type === EtherType.qinq) return Fate.doubleTagged;
+  }
+  if (type === EtherType.ipv4) return parseIpv4(burst, i, at, end, lif, vlan);
+  if (type === EtherType.ipv6) return parseIpv6(burst, i, at, end, lif, vlan);
+  return Fate.notIp;
+}
+
+function parseIpv4(burst: Burst, i: number, l3: number, end: number, lif: number, vlan: number): Fate {
+  const bytes = burst.frames.bytes;
+  if (l3 + Ipv4.length > end) return Fate.malformed;
+  const l4 = l3 + Ipv4.length;
+  const l4End = l3 + be16(bytes, l3 + Ipv4.totalLength);
+  if (l4End > end || l4End < l4) return Fate.malformed;
+  const versionIhl = bytes[l3] as number;
+  if (versionIhl !== Ipv4.plain) {
+    const header = (versionIhl & Ipv4.ihlMask) << 2;
+    return versionIhl >>> 4 === 4 && header > Ipv4.length && l3 + header <= l4End ? Fate.ipOptions : Fate.malformed;
+  }
+  if ((be16(bytes, l3 + Ipv4.flagsFragment) & Ipv4.fragmentMask) !== 0) return Fate.fragment;
+  return parseTransport(burst, i, Kind.ipv4, bytes[l3 + Ipv4.protocol] as number, l3, l4, l4End, lif, vlan);
+}
+
+function parseIpv6(burst: Burst, i: number, l3: number, end: number, lif: number, vlan: number): Fate {
+  const bytes = burst.frames.bytes;
+  const l4 = l3 + Ipv6.length;
+  if (l4 > end || (bytes[l3] as number) >>> 4 !== 6) return Fate.malformed;
+  const l4End = l4 + be16(bytes, l3 + Ipv6.payloadLength);
+  if (l4End > end) return Fate.malformed;
+  return parseTransport(burst, i, Kind.ipv6, bytes[l3 + Ipv6.nextHeader] as number, l3, l4, l4End, lif, vlan);
+}
+
+function parseTransport(
+  burst: Burst,
+  i: number,
+  version: Kind.ipv4 | Kind.ipv6,
+  protocol: number,
+  l3: number,
+  l4: number,
+  l4End: number,
+  lif: number,
+  vlan: number,
+): Fate {
+  const bytes = burst.frames.bytes;
+  let kind = version | Kind.flow;
+  if (protocol === Protocol.tcp) {
+    if (l4 + Tcp.length > l4End) return Fate.malformed;
+    const header = ((bytes[l4 + Tcp.dataOffset] as number) >>> 4) << 2;
+    if (header < Tcp.length || l4 + header > l4End) return Fate.malformed;
+    kind |= ((bytes[l4 + Tcp.flags] as number) & TcpFlag.control) !== 0 ? Kind.tcp | Kind.control : Kind.tcp;
+  } else if (protocol === Protocol.udp) {
+    if (l4 + Udp.length > l4End) return Fate.malformed;
+    const length = be16(bytes, l4 + Udp.totalLength);
+    if (length < Udp.length || l4 + length > l4End) return Fate.malformed;
+    kind |= Kind.udp;
+  } else {
+    return version === Kind.ipv6 ? otherThanTransport(protocol) : Fate.notTcpUdp;
+  }
+  burst.kind[i] = kind;
+  burst.l3[i] = l3;
+  burst.l4[i] = l4;
+  burst.flow[i] = flowWord(lif, vlan, version === Kind.ipv6, protocol === Protocol.udp);
+  return Fate.noSession;
+}
+
+/** An IPv6 next header that is neither TCP nor UDP: a fragment, an extension header (IANA's list), or another protocol. */
+function otherThanTransport(next: number): Fate {
+  switch (next) {
+    case Protocol.fragment:
+      return Fate.fragment;
+    case Protocol.hopByHop:
+    case Protocol.routing:
+    case Protocol.ah:
+    case Protocol.destinationOptions:
+    case Protocol.mobility:
+    case Protocol.hip:
+    case Protocol.shim6:
+      return Fate.extensionHeader;
+    default:
+      // ESP too: what follows it cannot be read.
+      return Fate.notTcpUdp;
+  }
+}

@@ -1,0 +1,31 @@
+// What the fast path needs to know of the device's ports, as arrays by port index.
+
+export interface PortFacts {
+  readonly role: "uplink" | "host" | "named";
+  readonly lif: number;
+  /** Other uplink of the pair, or -1; for a host port its uplink. */
+  readonly peer: number;
+  /** Host port of an uplink, or -1. */
+  readonly host: number;
+}
+
+/** Bits of Topology.role. */
+export const enum Role {
+  uplink = 1,
+  host = 2,
+  named = 4,
+}
+
+export class Topology {
+  readonly role: Int32Array;
+  readonly lif: Int32Array;
+  /** Where a miss goes: the host port, or the peer uplink where there is none; -1: nowhere. For a host port: its uplink. */
+  readonly miss: Int32Array;
+
+  constructor(ports: readonly PortFacts[]) {
+    const roles = { uplink: Role.uplink, host: Role.host, named: Role.named };
+    this.role = Int32Array.from(ports, (port) => roles[port.role]);
+    this.lif = Int32Array.from(ports, (port) => port.lif);
+    this.miss = Int32Array.from(ports, (port) => (port.role === "uplink" && port.host >= 0 ? port.host : port.peer));
+  }
+}

@@ -1,0 +1,376 @@
+// The session table as control sees it: the one writer of the shared memory that workers look flows up in.
+//
+// A session's slot goes through: free → written (nothing refers to it) → published under its two flow keys → unlinked →
+// (grace period: every worker has left the burst in which it may have found it) → counters read, reported, free again.
+// So final counters include packets in flight, and nobody counts on a slot that belongs to another by now.
+
+import type { Grace } from "../memory/grace.js";
+import { CreationOrder, type Cursor } from "./creation-order.js";
+import { flowWord } from "./flow.js";
+import { IdIndex } from "./id-index.js";
+import { type CloseCode, CloseCode as Code, type NewSession, type SessionInfo } from "./session.js";
+import { SessionIndex } from "./session-index.js";
+import { Decision, Lane, Record, type SessionMemory } from "./session-memory.js";
+import { ShadowQueue } from "./shadow-queue.js";
+import { tcpCloseCode, tcpState } from "./tcp-state.js";
+import { TimerWheel } from "./timer-wheel.js";
+
+export const enum AddStatus {
+  added,
+  exists,
+  full,
+}
+
+export interface SessionTableOptions {
+  readonly duplicateFlow: "reject" | "shadow";
+  /** Index of the port of each lif. */
+  readonly portOf: ReadonlyMap<number, number>;
+  /** Milliseconds since the epoch: where the timers start. */
+  readonly now: number;
+  /** Seed of the id index: any 32 bits. */
+  readonly seed: number;
+}
+
+/** What ended a session. */
+type Cause = "aged" | "deleted" | "closedByTcp";
+
+interface Leaving {
+  readonly slot: number;
+  readonly cause: Cause;
+  readonly endTime: number;
+  readonly done?: (info: SessionInfo) => void;
+}
+
+/** The first id that is assigned; they run down from here (api.md point 8). */
+const FIRST_ASSIGNED = 2_147_483_647n;
+/** Timers looked at between two looks at the clock. */
+const SLICE = 256;
+
+export class SessionTable {
+  readonly capacity: number;
+  readonly stats = { active: 0, added: 0, aged: 0, deleted: 0, closedByTcp: 0 };
+  /** Called once for every session that is gone, with its final counters. */
+  onClosed: (info: SessionInfo) => void = () => {};
+  /** Id of the session that the last add() put in: the assigned one when it asked for that. */
+  lastId = 0n;
+
+  readonly #options: SessionTableOptions;
+  readonly #grace: Grace;
+  readonly #records: Int32Array;
+  readonly #lanes: readonly Float64Array[];
+  readonly #index: SessionIndex;
+  readonly #ids: IdIndex;
+  readonly #order: CreationOrder;
+  readonly #wheel: TimerWheel;
+  readonly #shadows: ShadowQueue | undefined;
+  readonly #start: Float64Array;
+  /** Seconds; 0 marks a slot that is free or leaving. */
+  readonly #timeout: Uint32Array;
+  readonly #freed: number[] = [];
+  #fresh = 0;
+  #used = 0;
+  #nextAssigned = FIRST_ASSIGNED;
+  /** Unlinked, grace period not begun. */
+  #pending: Leaving[] = [];
+  /** Unlinked, grace period running. */
+  #waiting: Leaving[] = [];
+  #waitingBuckets: number[] = [];
+  #scheduled = false;
+
+  constructor(memory: SessionMemory, grace: Grace, options: SessionTableOptions) {
+    this.capacity = memory.capacity;
+    this.#options = options;
+    this.#grace = grace;
+    this.#records = new Int32Array(memory.records);
+    this.#lanes = memory.lanes.map((lane) => new Float64Array(lane));
+    this.#index = new SessionIndex(memory);
+    this.#ids = new IdIndex(memory.capacity, options.seed);
+    this.#order = new CreationOrder(memory.capacity);
+    this.#wheel = new TimerWheel(memory.capacity, options.now);
+    this.#shadows = options.duplicateFlow === "shadow" ? new ShadowQueue(memory.capacity) : undefined;
+    this.#start = new Float64Array(memory.capacity);
+    this.#timeout = new Uint32Array(memory.capacity);
+  }
+
+  /** Slots that can be filled right now. */
+  get free(): number {
+    return this.capacity - this.#used;
+  }
+
+  /** @param now milliseconds since the epoch: its start time */
+  add(session: NewSession, now: number): AddStatus {
+    if (this.#used === this.capacity) return AddStatus.full;
+    if (session.id !== 0n && this.#ids.get(session.id) >= 0) return AddStatus.exists;
+    const slot = this.#freed.pop() ?? this.#fresh++;
+    this.#write(slot, session);
+    if (!this.#publish(slot)) {
+      this.#freed.push(slot);
+      return AddStatus.exists;
+    }
+    const id = session.id === 0n ? this.#assign() : session.id;
+    this.#used++;
+    this.#start[slot] = now;
+    this.#timeout[slot] = session.timeout;
+    this.#ids.set(id, slot);
+    this.#order.append(slot);
+    this.#wheel.set(slot, now + session.timeout * 1000);
+    this.stats.active++;
+    this.stats.added++;
+    this.lastId = id;
+    return AddStatus.added;
+  }
+
+  /** Live counters, or undefined when there is no such session. */
+  get(id: bigint): SessionInfo | undefined {
+    const slot = this.#ids.get(id);
+    return slot < 0 ? undefined : this.#info(slot, 0, Code.notClosed);
+  }
+
+  /** Removes it. Resolves with the final counters once every worker has passed on; undefined when there is no such session. */
+  delete(id: bigint, now: number): Promise<SessionInfo | undefined> {
+    const slot = this.#ids.get(id);
+    if (slot < 0) return Promise.resolve(undefined);
+    return new Promise((done) => {
+      this.#leave({ slot, cause: "deleted", endTime: now, done });
+      this.#settle();
+    });
+  }
+
+  /** Whether add() would answer that it exists. */
+  exists(session: NewSession): boolean {
+    if (session.id !== 0n && this.#ids.get(session.id) >= 0) return true;
+    if (this.#shadows !== undefined) return false;
+    this.#write(this.capacity, session);
+    for (let d = this.#claims(this.capacity) - 1; d >= 0; d--) {
+      if (this.#index.find(this.capacity, d, this.#index.hash(this.capacity, d)) >= 0) return true;
+    }
+    return false;
+  }
+
+  /**
+   * A place in the order of creation: behind the session with id `after`, or (undefined) before the first. It stays right
+   * while sessions come and go, and must be closed. undefined when no such session or page end is known.
+   */
+  open(after: bigint | undefined): Cursor | undefined {
+    if (after === undefined) return this.#order.open(-1);
+    // The page end first: its session may have been deleted and added again, which would be somewhere else.
+    const resumed = this.#order.reopen(after);
+    if (resumed !== undefined) return resumed;
+    const slot = this.#ids.get(after);
+    return slot < 0 ? undefined : this.#order.open(slot);
+  }
+
+  /** A place behind the first `index` sessions. */
+  openAt(index: number): Cursor {
+    let slot = -1;
+    for (let left = index; left > 0; left--) {
+      const next = this.#order.after(slot);
+      if (next < 0) break;
+      slot = next;
+    }
+    return this.#order.open(slot);
+  }
+
+  /** Up to `max` sessions behind the cursor, which moves behind them. */
+  read(cursor: Cursor, max: number): SessionInfo[] {
+    const page: SessionInfo[] = [];
+    let last = this.#order.slot(cursor);
+    for (let slot = this.#order.after(last); slot >= 0 && page.length < max; slot = this.#order.after(slot)) {
+      page.push(this.#info(slot, 0, Code.notClosed));
+      last = slot;
+    }
+    this.#order.move(cursor, last);
+    return page;
+  }
+
+  /** @param end the id that a page ended with: open() finds this place by it for a while, even when that session is gone */
+  close(cursor: Cursor, end?: bigint): void {
+    if (end === undefined) this.#order.close(cursor);
+    else this.#order.keep(cursor, end);
+  }
+
+  /** Ages what is due, for at most `budgetMs`. @returns whether more is due now */
+  age(now: number, budgetMs: number): boolean {
+    const until = performance.now() + budgetMs;
+    let more = true;
+    while (more && performance.now() < until) more = this.#wheel.advance(now, SLICE, (slot) => this.#due(slot, now));
+    this.#settle();
+    return more;
+  }
+
+  /** A worker saw the connection in this slot close (`sessions.tcpClose: device`). Says nothing when it is gone or reopened. */
+  closedByTcp(slot: number, now: number): void {
+    if (this.#timeout[slot] === 0 || tcpCloseCode(this.#tcpBits(slot)) === Code.notClosed) return;
+    this.#leave({ slot, cause: "closedByTcp", endTime: now });
+    this.#settle();
+  }
+
+  #due(slot: number, now: number): void {
+    let last = this.#start[slot] as number;
+    for (const lane of this.#lanes) last = Math.max(last, lane[(slot << Lane.shift) + Lane.lastSeen] as number);
+    const due = last + (this.#timeout[slot] as number) * 1000;
+    if (due > now) this.#wheel.set(slot, due);
+    else this.#leave({ slot, cause: "aged", endTime: due });
+  }
+
+  #write(slot: number, session: NewSession): void {
+    const records = this.#records;
+    const base = slot << Record.shift;
+    const udp = session.protocol === 17;
+    const inPort = this.#options.portOf.get(session.inLif) as number;
+    const outPort = this.#options.portOf.get(session.outLif) as number;
+    records.fill(0, base, base + Record.words);
+    writeAddress(records, base + Record.source, session.source);
+    writeAddress(records, base + Record.destination, session.destination);
+    records[base + Record.ports] = bigEndian(session.sourcePort) | (bigEndian(session.destinationPort) << 16);
+    records[base + Record.flowIn] = flowWord(session.inLif, session.inVlan, session.ipv6, udp);
+    records[base + Record.flowOut] = flowWord(session.outLif, session.outVlan, session.ipv6, udp);
+    records[base + Record.decision] = outPort | (inPort << Decision.directionShift) | (session.action << Decision.actionShift);
+  }
+
+  /** Claims both keys of a written record, or none. */
+  #publish(slot: number): boolean {
+    const claims = this.#claims(slot);
+    for (let d = 0; d < claims && this.#shadows === undefined; d++) {
+      if (this.#index.find(slot, d, this.#index.hash(slot, d)) >= 0) return false;
+    }
+    for (let d = 0; d < claims; d++) {
+      const claim = (slot << 1) | d;
+      const hash = this.#index.hash(slot, d);
+      const holder = this.#index.find(slot, d, hash);
+      if (holder >= 0) {
+        this.#shadows?.join(holder, claim);
+      } else {
+        this.#shadows?.hold(claim);
+        this.#index.insert(slot, d, hash);
+      }
+    }
+    return true;
+  }
+
+  #unpublish(slot: number): void {
+    for (let d = this.#claims(slot) - 1; d >= 0; d--) {
+      const claim = (slot << 1) | d;
+      if (this.#shadows !== undefined && !this.#shadows.holds(claim)) {
+        this.#shadows.leave(claim);
+        continue;
+      }
+      const heir = this.#shadows?.leave(claim) ?? -1;
+      this.#index.remove(slot, d, this.#index.hash(slot, d), heir);
+    }
+  }
+
+  /** Two, or one when both directions have the same key: a flow from a socket to itself, back out of the same lif. */
+  #claims(slot: number): number {
+    const records = this.#records;
+    const base = slot << Record.shift;
+    if (records[base + Record.flowIn] !== records[base + Record.flowOut]) return 2;
+    const ports = records[base + Record.ports] as number;
+    if ((ports & 0xffff) !== ports >>> 16) return 2;
+    for (let w = 0; w < 4; w++) {
+      if (records[base + Record.source + w] !== records[base + Record.destination + w]) return 2;
+    }
+    return 1;
+  }
+
+  #assign(): bigint {
+    for (;;) {
+      const id = this.#nextAssigned;
+      this.#nextAssigned = id === 1n ? FIRST_ASSIGNED : id - 1n;
+      if (this.#ids.get(id) < 0) return id;
+    }
+  }
+
+  #leave(leaving: Leaving): void {
+    const { slot } = leaving;
+    this.#unpublish(slot);
+    this.#wheel.clear(slot);
+    this.#order.remove(slot);
+    // The id stays readable by slot until the slot is reused.
+    this.#ids.delete(this.#ids.idOf(slot));
+    this.#timeout[slot] = 0;
+    this.stats.active--;
+    this.stats[leaving.cause]++;
+    this.#pending.push(leaving);
+  }
+
+  /** Finishes what has had its grace period and begins the next one; comes back by itself while something waits. */
+  #settle(): void {
+    for (;;) {
+      if (this.#waiting.length > 0 || this.#waitingBuckets.length > 0) {
+        if (!this.#grace.over()) break;
+        const waiting = this.#waiting;
+        this.#waiting = [];
+        this.#index.reclaim(this.#waitingBuckets);
+        this.#waitingBuckets = [];
+        for (const leaving of waiting) this.#finish(leaving);
+      }
+      if (this.#pending.length === 0) return;
+      this.#waiting = this.#pending;
+      this.#pending = [];
+      this.#waitingBuckets = this.#index.takeUnlinked();
+      this.#grace.begin();
+    }
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#settle();
+    });
+  }
+
+  #finish(leaving: Leaving): void {
+    const { slot, cause, endTime } = leaving;
+    const info = this.#info(slot, endTime, cause === "aged" ? Code.timeout : Code.notClosed);
+    for (const lane of this.#lanes) lane.fill(0, slot << Lane.shift, (slot + 1) << Lane.shift);
+    this.#freed.push(slot);
+    this.#used--;
+    this.onClosed(info);
+    leaving.done?.(info);
+  }
+
+  #tcpBits(slot: number): number {
+    return Atomics.load(this.#records, (slot << Record.shift) + Record.tcp);
+  }
+
+  #info(slot: number, endTime: number, otherwise: CloseCode): SessionInfo {
+    const base = slot << Lane.shift;
+    let inPackets = 0;
+    let inBytes = 0;
+    let outPackets = 0;
+    let outBytes = 0;
+    for (const lane of this.#lanes) {
+      inPackets += lane[base + Lane.inPackets] as number;
+      inBytes += lane[base + Lane.inBytes] as number;
+      outPackets += lane[base + Lane.outPackets] as number;
+      outBytes += lane[base + Lane.outBytes] as number;
+    }
+    const bits = this.#tcpBits(slot);
+    return {
+      id: this.#ids.idOf(slot),
+      inPackets,
+      outPackets,
+      inBytes,
+      outBytes,
+      state: tcpState(bits),
+      closeCode: tcpCloseCode(bits) || otherwise,
+      startTime: this.#start[slot] as number,
+      endTime,
+    };
+  }
+}
+
+/** A 16-bit number as a little-endian machine reads it from network order. */
+function bigEndian(port: number): number {
+  return ((port & 0xff) << 8) | (port >>> 8);
+}
+
+function writeAddress(records: Int32Array, at: number, address: Uint8Array): void {
+  for (let i = 0; i < address.length; i += 4) {
+    records[at + (i >> 2)] =
+      (address[i] as number) |
+      ((address[i + 1] as number) << 8) |
+      ((address[i + 2] as number) << 16) |
+      ((address[i + 3] as number) << 24);
+  }
+}

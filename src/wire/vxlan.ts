@@ -1,0 +1,14 @@
+// VXLAN (RFC 7348 section 5). Offsets in bytes from the start of the header.
+
+export const enum Vxlan {
+  flags = 0,
+  vni = 4,
+  length = 8,
+  /** UDP destination port (IANA). */
+  port = 4789,
+}
+
+export const enum VxlanFlag {
+  /** The VNI is valid. */
+  vni = 0x08,
+}

@@ -1,0 +1,47 @@
+// What crosses from the main thread to a worker when it starts: shared memory and plain values, nothing else.
+
+import type { MessagePort } from "node:worker_threads";
+import type { PortConfig } from "../config/config.js";
+import type { ErrorCode } from "../errors.js";
+import type { ReplayPlan } from "../port/replay.js";
+import type { SessionMemory } from "../table/session-memory.js";
+
+export interface WorkerPlan {
+  /** 0 … workers - 1: its lane in all that is kept per worker. */
+  readonly worker: number;
+  readonly workers: number;
+  /** Processor to run on, or -1. */
+  readonly cpu: number;
+  readonly maxFrame: number;
+  readonly ports: readonly PortConfig[];
+  /** By port: fanout group of an af_packet port. */
+  readonly fanout: readonly number[];
+  /** memory/worker-words.ts, of all workers. */
+  readonly words: SharedArrayBuffer;
+  /** memory/counters.ts, of this worker. */
+  readonly counters: SharedArrayBuffer;
+  /** memory/event-ring.ts: slots of sessions whose connection closed. */
+  readonly closed: SharedArrayBuffer;
+  readonly sessions: SessionMemory;
+  /** Packets come from captures merged by time, and leave into captures. */
+  readonly replay?: ReplayPlan | undefined;
+}
+
+/** One start of a worker. */
+export interface WorkerTask {
+  readonly plan: WorkerPlan;
+  /** Where it tells what a user should know while it goes on (Report). */
+  readonly reports: MessagePort;
+}
+
+/** Said by a worker that goes on serving: a capture that is cut short, a full disk. */
+export interface Report {
+  readonly worker: number;
+  readonly message: string;
+}
+
+/** What the task of a worker resolves with when it met something that a user can mend: errors lose their class on the way. */
+export interface Failure {
+  readonly code: ErrorCode;
+  readonly message: string;
+}

@@ -1,0 +1,72 @@
+// The wiring of the fast path on one screen: what happens to a burst, in order.
+//
+// The burst word is odd while stages may hold references into the tables (memory/grace.ts); sending needs none. Every
+// frame meets exactly one fate, counted in `settle`, and `inflight` says how many frames have not met theirs yet: that
+// many are lost if the worker dies here.
+
+import type { Burst } from "../memory/burst.js";
+import type { Counters } from "../memory/counters.js";
+import type { EventRing } from "../memory/event-ring.js";
+import { Word, wordOf } from "../memory/worker-words.js";
+import type { Port } from "../port/port.js";
+import { Fate } from "../reason.js";
+import { Departures } from "../stage/forward.js";
+import { parse } from "../stage/parse.js";
+import { decide } from "../stage/session.js";
+import type { Topology } from "../stage/topology.js";
+import type { SessionLookup } from "../table/session-lookup.js";
+
+export class Pipeline {
+  readonly #departures: Departures;
+
+  constructor(
+    readonly topology: Topology,
+    readonly sessions: SessionLookup,
+    readonly closed: EventRing,
+    /** By port index: where frames leave. */
+    readonly egress: readonly Port[],
+    readonly counters: Counters,
+    readonly words: Int32Array,
+    readonly worker: number,
+  ) {
+    this.#departures = new Departures(egress.length);
+  }
+
+  process(burst: Burst): void {
+    const { words } = this;
+    const epoch = wordOf(this.worker, Word.burst);
+    const inflight = wordOf(this.worker, Word.inflight);
+    words[inflight] = burst.n;
+    Atomics.add(words, epoch, 1);
+    parse(burst, this.topology);
+    this.sessions.lookup(burst);
+    decide(burst, this.sessions, this.closed);
+    Atomics.add(words, epoch, 1);
+    this.#departures.sort(burst);
+    this.#send(burst);
+    this.#settle(burst);
+    words[inflight] = 0;
+  }
+
+  #send(burst: Burst): void {
+    const { lists, counts } = this.#departures;
+    for (let p = 0; p < counts.length; p++) {
+      const count = counts[p] as number;
+      if (count === 0) continue;
+      const list = lists[p] as Int32Array;
+      const port = this.egress[p] as Port;
+      for (let i = port.tx(burst, list, count); i < count; i++) {
+        burst.fate[list[i] as number] = port.down ? Fate.txDown : Fate.txFull;
+      }
+    }
+  }
+
+  #settle(burst: Burst): void {
+    const { n, fate } = burst;
+    const fates = this.counters.fates;
+    for (let i = 0; i < n; i++) {
+      const f = fate[i] as number;
+      fates[f] = (fates[f] as number) + 1;
+    }
+  }
+}

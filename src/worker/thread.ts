@@ -1,0 +1,50 @@
+// Thread entry: what piscina calls, once per worker, with the plan; it returns when the worker is told to stop.
+// Everything that the thread opened is closed however it ends: here when it returns or throws, by the addon's destructors
+// when the thread is torn down.
+
+import { SluiceError } from "../errors.js";
+import { BURST } from "../memory/burst.js";
+import { Counters } from "../memory/counters.js";
+import { EventRing } from "../memory/event-ring.js";
+import { Frames } from "../memory/frames.js";
+import { native } from "../port/native.js";
+import { openPorts } from "../port/open.js";
+import { Topology } from "../stage/topology.js";
+import { SessionLookup } from "../table/session-lookup.js";
+import { serve } from "./loop.js";
+import type { Failure, Report, WorkerTask } from "./messages.js";
+import { Pipeline } from "./pipeline.js";
+
+export default function work(task: WorkerTask): Failure | undefined {
+  try {
+    start(task);
+    return undefined;
+  } catch (error) {
+    if (error instanceof SluiceError) return { code: error.code, message: error.message };
+    throw error;
+  }
+}
+
+function start({ plan, reports }: WorkerTask): void {
+  const { worker } = plan;
+  if (plan.cpu >= 0) native.pin(plan.cpu);
+  native.name(`sluice-${worker}`);
+  const frames = new Frames(native.frames(Frames.size(BURST)));
+  const counters = new Counters(plan.counters, plan.ports.length);
+  const tell = (error: Error) => reports.postMessage({ worker, message: error.message } satisfies Report);
+  const ports = openPorts({ ...plan, frames, counters, tell });
+  try {
+    const pipeline = new Pipeline(
+      new Topology(plan.ports),
+      new SessionLookup(plan.sessions, worker),
+      new EventRing(plan.closed),
+      ports.egress,
+      counters,
+      new Int32Array(plan.words),
+      worker,
+    );
+    serve(pipeline, ports, frames);
+  } finally {
+    ports.close();
+  }
+}
