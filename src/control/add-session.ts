@@ -104,7 +104,7 @@ class Insertion {
 
   add(request: SessionRequest): void {
     if (this.#batch === undefined) {
-      this.#insert(request.sessionId, toSession(request, this.options.rules));
+      this.#insert(request.sessionId, toSession(request, this.options.rules), true);
     } else if (this.#batch.length < BATCH) {
       this.#batch.push(request);
     } else {
@@ -124,39 +124,25 @@ class Insertion {
       const { rules, sessions } = this.options;
       const wanted = batch.map((request) => toSession(request, rules));
       // Looking for what exists already is left out while there is room for all.
-      if (wanted.length > sessions.free && missing(wanted, sessions) > sessions.free) {
-        wanted.forEach((session, i) => {
-          this.#refuse((batch[i] as SessionRequest).sessionId, session);
-        });
-      } else {
-        wanted.forEach((session, i) => {
-          this.#insert((batch[i] as SessionRequest).sessionId, session);
-        });
-      }
+      const fits = wanted.length <= sessions.free || missing(wanted, sessions) <= sessions.free;
+      wanted.forEach((session, i) => {
+        this.#insert((batch[i] as SessionRequest).sessionId, session, fits);
+      });
     }
     return !this.options.ready();
   }
 
-  #insert(id: bigint, session: NewSession | string): void {
-    if (!this.options.ready()) {
+  /** `fits`: false when its batch does not, which says only why this one is not in. */
+  #insert(id: bigint, session: NewSession | string, fits: boolean): void {
+    const { sessions, ready, now } = this.options;
+    if (!ready()) {
       this.report(id, AddSessionStatus._SESSION_TABLE_UNAVAILABLE);
     } else if (typeof session === "string") {
       this.report(id, AddSessionStatus._SESSION_REJECTED, session);
     } else {
-      this.report(id, STATUS[this.options.sessions.add(session, this.options.now())]);
-    }
-  }
-
-  /** The batch does not fit: why this one is not in. */
-  #refuse(id: bigint, session: NewSession | string): void {
-    if (!this.options.ready()) {
-      this.report(id, AddSessionStatus._SESSION_TABLE_UNAVAILABLE);
-    } else if (typeof session === "string") {
-      this.report(id, AddSessionStatus._SESSION_REJECTED, session);
-    } else if (this.options.sessions.exists(session)) {
-      this.report(id, AddSessionStatus._SESSION_ALREADY_EXISTS);
-    } else {
-      this.report(id, AddSessionStatus._SESSION_TABLE_FULL);
+      const status = fits ? sessions.add(session, now()) : AddStatus.full;
+      // A full table does not look whether it has the session.
+      this.report(id, STATUS[status === AddStatus.full && sessions.exists(session) ? AddStatus.exists : status]);
     }
   }
 }
