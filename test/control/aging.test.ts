@@ -1,13 +1,13 @@
 import t from "tap";
 import { startAging } from "../../src/control/aging.js";
 import { until } from "./calls.js";
-import { MemorySessions, newSession } from "./memory-sessions.js";
+import { newSession, TestTable } from "./test-table.js";
 
 t.test("ages what is due within a second, by the clock that it is given", async (t) => {
-  const sessions = new MemorySessions(10);
+  let now = 1_000_000;
+  const sessions = new TestTable(10, now);
   const closed: bigint[] = [];
   sessions.onClosed = (info) => closed.push(info.id);
-  let now = 1_000_000;
   sessions.add(newSession(1), now);
   sessions.add({ ...newSession(2), timeout: 20 }, now);
   t.teardown(startAging(sessions, () => now));

@@ -9,7 +9,7 @@ import { statsService } from "../../src/control/stats-service.js";
 import { SluiceError } from "../../src/errors.js";
 import { add, codeOf, del, get } from "./calls.js";
 import { request, startDevice } from "./device.js";
-import { MemorySessions } from "./memory-sessions.js";
+import { TestTable } from "./test-table.js";
 
 async function failure(listen: string): Promise<SluiceError> {
   try {
@@ -78,7 +78,7 @@ t.test("what does not end in the grace time is cut off", async (t) => {
 });
 
 t.test("a DELETE whose table fails is answered INTERNAL, and the server goes on", async (t) => {
-  const sessions = new (class extends MemorySessions {
+  const sessions = new (class extends TestTable {
     override async delete(): Promise<never> {
       throw new Error("secret cause");
     }
