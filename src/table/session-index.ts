@@ -2,7 +2,7 @@
 // Layout and publication rules: session-memory.ts.
 
 import { Flow, finish, mix, swapPorts } from "./flow.js";
-import { Bucket, Record, Reference, type SessionMemory, tagOf } from "./session-memory.js";
+import { Bucket, Record, Reference, type SessionMemory, SKEW, tagOf } from "./session-memory.js";
 
 export class SessionIndex {
   readonly #memory: SessionMemory;
@@ -22,8 +22,8 @@ export class SessionIndex {
 
   constructor(memory: SessionMemory) {
     this.#memory = memory;
-    this.#index = new Int32Array(memory.index);
-    this.#records = new Int32Array(memory.records);
+    this.#index = new Int32Array(memory.index, SKEW);
+    this.#records = new Int32Array(memory.records, SKEW);
     this.#mask = memory.buckets - 1;
     this.#fresh = memory.buckets;
   }
