@@ -4,7 +4,7 @@ import { Grace } from "../../src/memory/grace.js";
 import { wordsSize } from "../../src/memory/worker-words.js";
 import { hashKey } from "../../src/table/flow.js";
 import { Action, type NewSession } from "../../src/table/session.js";
-import { allocateSessions, Lane } from "../../src/table/session-memory.js";
+import { allocateSessions, Lane, SKEW } from "../../src/table/session-memory.js";
 import { AddStatus, SessionTable } from "../../src/table/session-table.js";
 
 /** Lifs 1, 2 and 3; one worker that never runs. */
@@ -18,7 +18,7 @@ export class TestTable extends SessionTable {
     const portOf = new Map([1, 2, 3].map((lif) => [lif, lif - 1]));
     const grace = new Grace(new Int32Array(new SharedArrayBuffer(wordsSize(1))), 1);
     super(memory, grace, { duplicateFlow: "reject", portOf, now, seed: 1 });
-    this.#lane = new Float64Array(memory.lanes[0] as SharedArrayBuffer);
+    this.#lane = new Float64Array(memory.lanes[0] as SharedArrayBuffer, SKEW);
   }
 
   override add(session: NewSession, now: number): AddStatus {
