@@ -114,16 +114,22 @@ export class SessionLookup {
   /** Position of the next reference with that tag, from place `from` of the bucket at `base` on, or -1. */
   #scan(base: number, from: number, tag: number): number {
     const index = this.#index;
+    const wanted = tag << Reference.tagShift;
     let bucket = base;
-    let place = from;
+    let first = from;
     for (;;) {
-      for (; place < Bucket.references; place++) {
-        if ((index[bucket + place] as number) >>> Reference.tagShift === tag) return bucket + place;
+      // All places, without a branch on what is there: which of them fits is random, and a branch would be mispredicted.
+      let fits = 0;
+      for (let place = 0; place < Bucket.references; place++) {
+        const off = ((index[bucket + place] as number) ^ wanted) >>> Reference.tagShift;
+        fits |= ((off - 1) >>> 31) << place;
       }
+      fits = (fits >>> first) << first;
+      if (fits !== 0) return bucket + 31 - Math.clz32(fits & -fits);
       const next = Atomics.load(index, bucket + Bucket.link);
       if (next === 0) return -1;
       bucket = next << Bucket.shift;
-      place = 0;
+      first = 0;
     }
   }
 
