@@ -4,7 +4,8 @@
 // whatever our end is set to, and src/port/gso.ts splits.
 //
 // restore() puts back what was changed, and nothing else. Permanent global IPv6 addresses, which the kernel forgets when
-// IPv6 is disabled, are added again; IPv6 routes beyond those that follow from the addresses are not.
+// IPv6 is disabled, are added again, without flags such as nodad; IPv6 routes beyond those that follow from the addresses
+// are not.
 // Only the main routing table is looked at for a default route (/proc/net/route).
 
 import { readFileSync, writeFileSync } from "node:fs";
