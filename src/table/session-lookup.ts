@@ -27,7 +27,7 @@ export class SessionLookup {
     this.#mask = memory.buckets - 1;
     this.records = new Int32Array(memory.records, SKEW);
     this.#index = new Int32Array(memory.index, SKEW);
-    this.lanes = new Float64Array(memory.lanes[worker] as SharedArrayBuffer, SKEW);
+    this.lanes = new Float64Array(memory.lanes[worker], SKEW);
   }
 
   /** Sets burst.ref of every frame with Kind.flow to slot × 2 + direction, or -1; of all others to -1. */
@@ -44,14 +44,14 @@ export class SessionLookup {
     const { words } = burst.frames;
     const { start, k1, k2 } = this.#key;
     for (let i = 0; i < n; i++) {
-      const k = kind[i] as number;
+      const k = kind[i];
       if ((k & Kind.flow) === 0) continue;
       // Source and destination stand side by side in either header.
-      let word = ((l3[i] as number) + ((k & Kind.ipv4) !== 0 ? Ipv4.source : Ipv6.source)) >> 2;
+      let word = (l3[i] + ((k & Kind.ipv4) !== 0 ? Ipv4.source : Ipv6.source)) >> 2;
       const end = word + ((k & Kind.ipv4) !== 0 ? 2 : 8);
-      let h = mix(start, flow[i] as number, k1, k2);
-      for (; word < end; word++) h = mix(h, words[word] as number, k1, k2);
-      hash[i] = finish(mix(h, words[(l4[i] as number) >> 2] as number, k1, k2));
+      let h = mix(start, flow[i], k1, k2);
+      for (; word < end; word++) h = mix(h, words[word], k1, k2);
+      hash[i] = finish(mix(h, words[l4[i] >> 2], k1, k2));
     }
   }
 
@@ -61,7 +61,7 @@ export class SessionLookup {
     const index = this.#index;
     const mask = this.#mask;
     let touched = 0;
-    for (let i = 0; i < n; i++) touched ^= index[((hash[i] as number) & mask) << Bucket.shift] as number;
+    for (let i = 0; i < n; i++) touched ^= index[(hash[i] & mask) << Bucket.shift];
     this.touched = touched;
   }
 
@@ -70,8 +70,8 @@ export class SessionLookup {
     const { n, kind, hash, ref } = burst;
     const mask = this.#mask;
     for (let i = 0; i < n; i++) {
-      const h = hash[i] as number;
-      ref[i] = ((kind[i] as number) & Kind.flow) === 0 ? -1 : this.#scan((h & mask) << Bucket.shift, 0, tagOf(h));
+      const h = hash[i];
+      ref[i] = (kind[i] & Kind.flow) === 0 ? -1 : this.#scan((h & mask) << Bucket.shift, 0, tagOf(h));
     }
   }
 
@@ -82,11 +82,11 @@ export class SessionLookup {
     let touched = 0;
     let seen = 0;
     for (let i = 0; i < n; i++) {
-      const at = ref[i] as number;
+      const at = ref[i];
       if (at < 0) continue;
-      const slot = ((index[at] as number) & Reference.mask) >>> 1;
-      touched ^= records[slot << Record.shift] as number;
-      seen += lanes[slot << Lane.shift] as number;
+      const slot = (index[at] & Reference.mask) >>> 1;
+      touched ^= records[slot << Record.shift];
+      seen += lanes[slot << Lane.shift];
     }
     this.touched ^= touched ^ (seen | 0);
   }
@@ -95,9 +95,9 @@ export class SessionLookup {
     const { n, hash, ref } = burst;
     const index = this.#index;
     for (let i = 0; i < n; i++) {
-      let at = ref[i] as number;
+      let at = ref[i];
       if (at < 0) continue;
-      const tag = tagOf(hash[i] as number);
+      const tag = tagOf(hash[i]);
       let found = -1;
       while (at >= 0) {
         const reference = Atomics.load(index, at);
@@ -121,7 +121,7 @@ export class SessionLookup {
       // All places, without a branch on what is there: which of them fits is random, and a branch would be mispredicted.
       let fits = 0;
       for (let place = 0; place < Bucket.references; place++) {
-        const off = ((index[bucket + place] as number) ^ wanted) >>> Reference.tagShift;
+        const off = (index[bucket + place] ^ wanted) >>> Reference.tagShift;
         fits |= ((off - 1) >>> 31) << place;
       }
       fits = (fits >>> first) << first;
@@ -138,17 +138,17 @@ export class SessionLookup {
     const words = burst.frames.words;
     const base = (ref >>> 1) << Record.shift;
     const direction = ref & 1;
-    const ports = words[(burst.l4[i] as number) >> 2] as number;
+    const ports = words[burst.l4[i] >> 2];
     if (records[base + Record.flowIn + direction] !== burst.flow[i]) return false;
     if (records[base + Record.ports] !== (direction === 0 ? ports : swapPorts(ports))) return false;
     // The frame's source is the record's destination on the way back.
     const first = base + (direction === 0 ? Record.source : Record.destination);
     const second = base + (direction === 0 ? Record.destination : Record.source);
-    if (((burst.kind[i] as number) & Kind.ipv4) !== 0) {
-      const a = ((burst.l3[i] as number) + Ipv4.source) >> 2;
+    if ((burst.kind[i] & Kind.ipv4) !== 0) {
+      const a = (burst.l3[i] + Ipv4.source) >> 2;
       if (records[first] !== words[a] || records[second] !== words[a + 1]) return false;
     } else {
-      const a = ((burst.l3[i] as number) + Ipv6.source) >> 2;
+      const a = (burst.l3[i] + Ipv6.source) >> 2;
       for (let w = 0; w < 4; w++) {
         if (records[first + w] !== words[a + w] || records[second + w] !== words[a + 4 + w]) return false;
       }

@@ -43,7 +43,7 @@ export class WorkerPool {
     readonly events: PoolEvents,
   ) {
     this.restarts = new Int32Array(plans.length);
-    this.#words = new Int32Array((plans[0] as WorkerPlan).words);
+    this.#words = new Int32Array(plans[0].words);
     this.#start = new Promise((resolve) => {
       this.#started = resolve;
     });
@@ -134,8 +134,8 @@ export class WorkerPool {
       this.#bury(plan);
       if (!(await this.#start) || this.#stopping) return;
       if (performance.now() - started > STEADY) failures = 0;
-      const retryIn = BACKOFF[Math.min(failures++, BACKOFF.length - 1)] as number;
-      this.restarts[plan.worker] = (this.restarts[plan.worker] as number) + 1;
+      const retryIn = BACKOFF[Math.min(failures++, BACKOFF.length - 1)];
+      this.restarts[plan.worker] = this.restarts[plan.worker] + 1;
       this.events.died(plan.worker, cause, retryIn);
       await sleep(retryIn);
       if (this.#stopping) return;
@@ -156,9 +156,9 @@ export class WorkerPool {
   #bury(plan: WorkerPlan): void {
     const { worker } = plan;
     const words = this.#words;
-    const inflight = words[wordOf(worker, Word.inflight)] as number;
+    const inflight = words[wordOf(worker, Word.inflight)];
     const { fates } = new Counters(plan.counters, plan.ports.length);
-    fates[Fate.workerLost] = (fates[Fate.workerLost] as number) + inflight;
+    fates[Fate.workerLost] = fates[Fate.workerLost] + inflight;
     words[wordOf(worker, Word.inflight)] = 0;
     // Even: it holds no reference any more.
     if ((Atomics.load(words, wordOf(worker, Word.burst)) & 1) === 1) Atomics.add(words, wordOf(worker, Word.burst), 1);
