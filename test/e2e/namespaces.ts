@@ -11,7 +11,7 @@ export const noNamespaces: string | false = reason();
 
 function reason(): string | false {
   if (process.getuid?.() !== 0) return "needs root";
-  for (const tool of ["ip", "tcpdump", "ethtool"]) {
+  for (const tool of ["ip", "tcpdump", "ethtool", "/usr/bin/python3"]) {
     if (spawnSync("sh", ["-c", `command -v ${tool}`]).status !== 0) return `needs ${tool}`;
   }
   const probe = `sle${process.pid}-probe`;

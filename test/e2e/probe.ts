@@ -5,23 +5,27 @@ import { fileURLToPath } from "node:url";
 import type { Namespaces } from "./namespaces.js";
 
 /** python3 scripts stay in test/: tsc copies none. */
-export const script = (name: string) => fileURLToPath(new URL(`../../../test/e2e/${name}`, import.meta.url));
-export const PYTHON = "python3";
-const PROBE = script("probe.py");
+const script = (name: string) => fileURLToPath(new URL(`../../../test/e2e/${name}`, import.meta.url));
+const PYTHON = "/usr/bin/python3";
 
 export function answeredPings(net: Namespaces, part: string, address: string, count: number): number {
   return Number(output(net, part, ["ping", address, `${count}`]));
 }
 
 /** Answers UDP datagrams until the namespaces go. */
-export async function startEcho(net: Namespaces, part: string, address: string, port: number): Promise<void> {
-  const child = net.spawn(part, [PYTHON, PROBE, "echo", address, `${port}`], { stdio: ["ignore", "pipe", "inherit"] });
+export function startEcho(net: Namespaces, part: string, address: string, port: number): Promise<void> {
+  return startScript(net, part, "probe.py", ["echo", address, `${port}`]);
+}
+
+/** A script that says when it is ready and runs until the namespaces go. */
+export async function startScript(net: Namespaces, part: string, name: string, args: readonly string[]): Promise<void> {
+  const child = net.spawn(part, [PYTHON, script(name), ...args], { stdio: ["ignore", "pipe", "inherit"] });
   let said = "";
   child.stdout?.on("data", (text) => {
     said += text;
   });
   for (let tries = 0; said !== "ready\n"; tries++) {
-    if (tries === 500) throw new Error("the echo did not start");
+    if (tries === 500 || child.exitCode !== null) throw new Error(`${name} did not start`);
     await sleep(10);
   }
 }
@@ -39,7 +43,7 @@ export async function roundTrips(
 }
 
 function output(net: Namespaces, part: string, args: readonly string[]): string {
-  const done = net.run(part, [PYTHON, PROBE, ...args]);
+  const done = net.run(part, [PYTHON, script("probe.py"), ...args]);
   if (done.status !== 0) throw new Error(`probe.py ${args.join(" ")}: ${done.stderr}`);
   return done.stdout;
 }

@@ -17,6 +17,8 @@ export interface TcpShape {
   readonly connections?: number;
   /** The sessions' VLAN; tcpdump's filters look behind the tag. */
   readonly vlan?: number;
+  /** Of a and b, when not those of their eth0. */
+  readonly addresses?: readonly [string, string];
   readonly ports: number;
 }
 
@@ -36,7 +38,7 @@ function filters({ family, vlan }: TcpShape) {
 export async function tcpOffload(t: Test, bump: Bump, shape: TcpShape): Promise<void> {
   const { net, a, b, control } = bump;
   const { data, control: controls, end } = filters(shape);
-  const [from, to] = shape.family === 6 ? [A.ip6, B.ip6] : [A.ip4, B.ip4];
+  const [from, to] = shape.addresses ?? (shape.family === 6 ? [A.ip6, B.ip6] : [A.ip4, B.ip4]);
   const server = shape.ports;
   const ports = Array.from({ length: shape.connections ?? 1 }, (_, i) => shape.ports + 1 + i);
   const flows = ports.map(
