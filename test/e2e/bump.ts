@@ -49,12 +49,13 @@ export function linkHost(net: Namespaces, part: "a" | "b"): void {
   net.sh(part, `ip addr add ${ip6}/64 dev eth0 nodad`);
 }
 
-/** `sluice run` between the hosts; when the test is over, its counters must add up and it must stop by itself. */
+/** `sluice run` between the hosts, answering calls; stopped when the test is over. */
 export async function runDevice(t: Test, bump: Bump, args: readonly string[] = []): Promise<Device> {
   const device = await Device.run(bump.net, [...PORTS, ...args]);
   t.teardown(async () => {
     if (device.child.exitCode === null) await device.stop();
   });
+  await bump.control.ready();
   return device;
 }
 

@@ -23,6 +23,19 @@ const control = {
   list: () => all(client.sessions()),
   closed: () => all(client.closedSessions()),
 
+  /** Waits for a device: after one has gone, the channel tries anew from time to time only. */
+  async ready(): Promise<void> {
+    for (let tries = 0; ; tries++) {
+      try {
+        await client.stats();
+        return;
+      } catch (error) {
+        if (tries === 100) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+    }
+  },
+
   /** Follows what closes, with the time of arrival. */
   follow(): void {
     const read = async () => {
