@@ -21,7 +21,6 @@ export interface Bump {
   readonly control: Remote<Control>;
 }
 
-
 export async function makeBump(t: Test): Promise<Bump> {
   const net = new Namespaces(["a", "b", "d", "p"]);
   t.teardown(() => net.close());
@@ -92,5 +91,8 @@ export function program(flows: readonly Flow[]): string {
 export function counters(session: { inPackets: bigint; outPackets: bigint; inBytes: bigint; outBytes: bigint } | undefined) {
   if (session === undefined) return undefined;
   const { inPackets, outPackets, inBytes, outBytes } = session;
-  return { in: { packets: Number(inPackets), bytes: Number(inBytes) }, out: { packets: Number(outPackets), bytes: Number(outBytes) } };
+  return {
+    in: { packets: Number(inPackets), bytes: Number(inBytes) },
+    out: { packets: Number(outPackets), bytes: Number(outBytes) },
+  };
 }

@@ -52,7 +52,8 @@ async function latency(t: Test, { net, control }: Bump): Promise<void> {
     trips.device.push(...(await roundTrips(net, "a", { ...shape, address: B.ip4 })));
   }
   const at = (list: number[], part: number) => list.sort((x, y) => x - y)[Math.floor(list.length * part)];
-  const say = (part: number) => `${at(trips.direct, part).toFixed(0)} µs direct, ${at(trips.device, part).toFixed(0)} µs through it`;
+  const say = (part: number) =>
+    `${at(trips.direct, part).toFixed(0)} µs direct, ${at(trips.device, part).toFixed(0)} µs through it`;
   const added = (at(trips.device, 0.5) - at(trips.direct, 0.5)) / 2;
   t.comment(`round trips at 1,000 packets/s: median ${say(0.5)}; 99 of 100 within ${say(0.99)}`);
   t.comment(`median added per pass: ${added.toFixed(0)} µs`);

@@ -101,7 +101,9 @@ export async function idle(control: Remote<Control>): Promise<StatsResponse> {
   for (let tries = 0; tries < 100; tries++) {
     await sleep(60);
     const now = await control.stats();
-    if (now.ports.every((port, i) => port.rxPackets === before.ports[i].rxPackets && port.txPackets === before.ports[i].txPackets)) {
+    if (
+      now.ports.every((port, i) => port.rxPackets === before.ports[i].rxPackets && port.txPackets === before.ports[i].txPackets)
+    ) {
       return now;
     }
     before = now;

@@ -44,7 +44,9 @@ async function die(t: Test, { bump, device, faulty }: Rig, fault: Fault, port: n
   // ARP, through the application.
   await a.datagrams(heres[0], B.ip4, port, 1, SIZE);
   await b.received(theres[0], 1);
-  const sessions = ports.map((one) => ({ id: one, protocol: "UDP", from: A.ip4, fromPort: one, to: B.ip4, toPort: one }) as const);
+  const sessions = ports.map(
+    (one) => ({ id: one, protocol: "UDP", from: A.ip4, fromPort: one, to: B.ip4, toPort: one }) as const,
+  );
   t.strictSame(await control.add(program(sessions)), []);
   const restarts = async () => (await control.stats()).workers[worker];
   const before = { ...opened(bump, device), restarts: (await restarts()).restarts, log: device.log.length };
@@ -84,7 +86,10 @@ async function die(t: Test, { bump, device, faulty }: Rig, fault: Fault, port: n
   for (const one of ports) {
     t.strictSame(counters(await control.delete(BigInt(one)))?.out, { packets: 50, bytes: 50 * bytes }, "and are counted");
   }
-  await within(2000, () => opened(bump, device).sockets === before.sockets && opened(bump, device).descriptors <= before.descriptors);
+  await within(
+    2000,
+    () => opened(bump, device).sockets === before.sockets && opened(bump, device).descriptors <= before.descriptors,
+  );
   t.strictSame(opened(bump, device).sockets, before.sockets, "no packet socket is left open");
   t.ok(opened(bump, device).descriptors <= before.descriptors, "no descriptor is left open");
   await addsUp(t, bump);
