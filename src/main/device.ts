@@ -53,8 +53,10 @@ export async function startDevice(config: Config, log: Log): Promise<Device> {
     await pool.start();
     undo.push(() => pool.stop());
     undo.push(startAging(sessions, Date.now));
-    const closing = setInterval(() => core.removeClosed(Date.now()), CLOSED_PERIOD);
-    undo.push(() => clearInterval(closing));
+    if (config.sessions.tcpClose === "device") {
+      const closing = setInterval(() => core.removeClosed(Date.now()), CLOSED_PERIOD);
+      undo.push(() => clearInterval(closing));
+    }
     undo.push(watchLinks(interfaces, log));
 
     let stopping = false;

@@ -14,7 +14,7 @@ import type { Pipeline } from "./pipeline.js";
 /** Milliseconds to keep spinning after the last frame. */
 const SPIN = 0.05;
 /** Milliseconds to sleep at the most: how late a command may be noticed. */
-const SLEEP = 20;
+const SLEEP = 50;
 
 /** Serves until the command word says stop. */
 export function serve(pipeline: Pipeline, ports: OpenPorts, frames: Frames): void {
