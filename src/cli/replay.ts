@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { SingleBar } from "cli-progress";
 import { REPLAY } from "../config/defaults.js";
 import { load } from "../config/load.js";
-import { type ReplayReport, replay as run } from "../main/replay.js";
+import { SluiceError } from "../errors.js";
+import { REPORT, type ReplayReport, replay as run } from "../main/replay.js";
 import { FRAME_LIMIT } from "../memory/frames.js";
 import { json } from "./json.js";
 import { readProgram } from "./program.js";
@@ -35,7 +36,7 @@ export async function replay(options: ReplayOptions): Promise<void> {
     bar?.stop();
   }
   const text = json(replayReport(report));
-  writeFileSync(join(out, "report.json"), text);
+  writeReport(join(out, REPORT), text);
   process.stdout.write(options.json ? text : summary(report, out));
 }
 
@@ -43,6 +44,14 @@ export async function replay(options: ReplayOptions): Promise<void> {
 function problem(message: string): void {
   process.stderr.write(`sluice: ${message}\n`);
   process.exitCode = 1;
+}
+
+function writeReport(path: string, text: string): void {
+  try {
+    writeFileSync(path, text);
+  } catch (cause) {
+    throw new SluiceError("file", `writing ${path} failed: ${(cause as Error).message}`, { cause });
+  }
 }
 
 function progressBar(files: readonly string[]): SingleBar {

@@ -4,12 +4,13 @@
 // the output is the same byte for byte; with more, each flow keeps its order and the totals are the same.
 
 import { createHash } from "node:crypto";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, rmSync, statSync } from "node:fs";
+import { join } from "node:path";
 import type { Config } from "../config/config.js";
 import type { Program } from "../control/program.js";
 import { toSession } from "../control/translate.js";
 import { SluiceError } from "../errors.js";
-import { clearReplay, mergeParts } from "../port/replay.js";
+import { clearReplay, leftovers, mergeParts, type ReplayInput } from "../port/replay.js";
 import { ReplayClock } from "../port/replay-clock.js";
 import type { SessionInfo } from "../table/session.js";
 import { AddStatus, type SessionTable } from "../table/session-table.js";
@@ -39,8 +40,12 @@ export interface ReplayReport extends DeviceTotals {
   readonly closedSessions: readonly SessionInfo[];
 }
 
+/** Name of the report in the output directory; written by whoever asked for the replay. */
+export const REPORT = "report.json";
 /** pcap's header of each record. */
 const RECORD_HEADER = 16;
+/** Milliseconds between two reports of progress. */
+const PROGRESS = 100;
 
 export async function replay(run: ReplayRun): Promise<ReplayReport> {
   const { config, out, problem } = run;
@@ -51,8 +56,7 @@ export async function replay(run: ReplayRun): Promise<ReplayReport> {
       throw new SluiceError("config", `--in ${port}=${file}: there is no port ${port}; there are ${names.join(", ")}`);
     return { port: index, path: file };
   });
-  mkdirSync(out, { recursive: true });
-  await clearReplay(out, names);
+  await prepare(out, names, inputs);
 
   const clock = new ReplayClock(config.workers);
   const core = createCore(config, {
@@ -72,6 +76,8 @@ export async function replay(run: ReplayRun): Promise<ReplayReport> {
     report: ({ message }) => problem(message),
   });
   await pool.start();
+  const { progress } = run;
+  const watch = progress && setInterval(() => progress(bytesRead(addUp(config, core.counters))), PROGRESS);
   try {
     const start = await clock.start();
     if (run.program !== undefined) addSessions(run.program, sessions, config, start);
@@ -80,11 +86,11 @@ export async function replay(run: ReplayRun): Promise<ReplayReport> {
       while (sessions.age(now, Number.POSITIVE_INFINITY));
       return undefined;
     };
-    while (await clock.advance(age)) {
-      if (failures.length > 0) throw failures[0];
-      run.progress?.(bytesRead(addUp(config, core.counters)));
-    }
+    // A worker that died has no next packet: with it the clock may come to the end.
+    while ((await clock.advance(age)) && failures.length === 0);
+    if (failures.length > 0) throw failures[0];
   } finally {
+    clearInterval(watch);
     await pool.stop();
   }
   await mergeParts(out, names, config.workers, (error) => problem(error.message));
@@ -93,6 +99,31 @@ export async function replay(run: ReplayRun): Promise<ReplayReport> {
   const cursor = sessions.open(undefined);
   if (cursor !== undefined) alive.push(...sessions.read(cursor, sessions.capacity));
   return { ...addUp(config, core.counters), sessions: alive, closedSessions };
+}
+
+/** Makes the output directory, or clears it of what an earlier replay left: never of an input of this one. */
+async function prepare(out: string, names: readonly string[], inputs: readonly ReplayInput[]): Promise<void> {
+  try {
+    mkdirSync(out, { recursive: true });
+    for (const path of await leftovers(out, names)) {
+      const input = inputs.find((each) => sameFile(each.path, path));
+      if (input === undefined) continue;
+      throw new SluiceError("config", `--out ${out}: the replay would overwrite its input ${input.path}; give another directory`);
+    }
+    await clearReplay(out, names);
+    rmSync(join(out, REPORT), { force: true });
+  } catch (cause) {
+    if (cause instanceof SluiceError) throw cause;
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new SluiceError("file", `preparing the output directory ${out} failed: ${why}; give one that may be written`, {
+      cause,
+    });
+  }
+}
+
+function sameFile(a: string, b: string): boolean {
+  const [one, other] = [a, b].map((path) => statSync(path, { throwIfNoEntry: false }));
+  return one !== undefined && other !== undefined && one.ino === other.ino && one.dev === other.dev;
 }
 
 /** Adds the program's sessions; with one that the device would refuse the replay ends before the first packet. */

@@ -242,11 +242,15 @@ function partPath(out: string, name: string, worker: number, workers: number): s
   return join(out, workers === 1 ? `${name}.pcap` : `${name}.pcap.worker${worker}`);
 }
 
-/** Removes what an earlier replay left for these ports, so that only ports that sent something have a capture. */
+/** What an earlier replay left for these ports. */
+export async function leftovers(out: string, names: readonly string[]): Promise<string[]> {
+  const ours = (file: string) => names.some((name) => file === `${name}.pcap` || file.startsWith(`${name}.pcap.worker`));
+  return (await readdir(out)).filter(ours).map((file) => join(out, file));
+}
+
+/** Removes it, so that only ports that sent something have a capture. */
 export async function clearReplay(out: string, names: readonly string[]): Promise<void> {
-  for (const file of await readdir(out)) {
-    if (names.some((name) => file === `${name}.pcap` || file.startsWith(`${name}.pcap.worker`))) await rm(join(out, file));
-  }
+  for (const path of await leftovers(out, names)) await rm(path);
 }
 
 /** Makes one capture per port of what the workers wrote. To be called when all of them have ended. */

@@ -5,7 +5,9 @@
 // cannot parse must not drop. Header checksums are not verified. Frames from a host port are not parsed: they leave by
 // their uplink; frames that a named port receives are dropped.
 //
-// Lengths are checked once, from the outside in; after that, reads are unchecked.
+// Lengths are checked once, from the outside in; after that, reads are unchecked. What is read must be there (`end`); what
+// headers say of lengths must agree with the frame as it was on the wire (`wireEnd`), which differs for the records of a
+// truncated capture: one that holds the headers is served as the whole frame was.
 
 import { type Burst, Kind } from "../memory/burst.js";
 import { Fate } from "../reason.js";
@@ -35,6 +37,7 @@ function parseFrame(burst: Burst, i: number, lif: number): Fate {
   const bytes = burst.frames.bytes;
   const start = burst.offset[i];
   const end = start + burst.length[i];
+  const wireEnd = start + burst.wire[i];
   let at = start + Ethernet.length;
   if (at > end) return Fate.malformed;
   let type = be16(bytes, start + Ethernet.type);
@@ -46,33 +49,33 @@ function parseFrame(burst: Burst, i: number, lif: number): Fate {
     type = be16(bytes, at - 2);
     if (type === EtherType.vlan || type === EtherType.qinq) return Fate.doubleTagged;
   }
-  if (type === EtherType.ipv4) return parseIpv4(burst, i, at, end, lif, vlan);
-  if (type === EtherType.ipv6) return parseIpv6(burst, i, at, end, lif, vlan);
+  if (type === EtherType.ipv4) return parseIpv4(burst, i, at, end, wireEnd, lif, vlan);
+  if (type === EtherType.ipv6) return parseIpv6(burst, i, at, end, wireEnd, lif, vlan);
   return Fate.notIp;
 }
 
-function parseIpv4(burst: Burst, i: number, l3: number, end: number, lif: number, vlan: number): Fate {
+function parseIpv4(burst: Burst, i: number, l3: number, end: number, wireEnd: number, lif: number, vlan: number): Fate {
   const bytes = burst.frames.bytes;
   if (l3 + Ipv4.length > end) return Fate.malformed;
   const l4 = l3 + Ipv4.length;
   const l4End = l3 + be16(bytes, l3 + Ipv4.totalLength);
-  if (l4End > end || l4End < l4) return Fate.malformed;
+  if (l4End > wireEnd || l4End < l4) return Fate.malformed;
   const versionIhl = bytes[l3];
   if (versionIhl !== Ipv4.plain) {
     const header = (versionIhl & Ipv4.ihlMask) << 2;
     return versionIhl >>> 4 === 4 && header > Ipv4.length && l3 + header <= l4End ? Fate.ipOptions : Fate.malformed;
   }
   if ((be16(bytes, l3 + Ipv4.flagsFragment) & Ipv4.fragmentMask) !== 0) return Fate.fragment;
-  return parseTransport(burst, i, Kind.ipv4, bytes[l3 + Ipv4.protocol], l3, l4, l4End, lif, vlan);
+  return parseTransport(burst, i, Kind.ipv4, bytes[l3 + Ipv4.protocol], l3, l4, l4End, end, lif, vlan);
 }
 
-function parseIpv6(burst: Burst, i: number, l3: number, end: number, lif: number, vlan: number): Fate {
+function parseIpv6(burst: Burst, i: number, l3: number, end: number, wireEnd: number, lif: number, vlan: number): Fate {
   const bytes = burst.frames.bytes;
   const l4 = l3 + Ipv6.length;
   if (l4 > end || bytes[l3] >>> 4 !== 6) return Fate.malformed;
   const l4End = l4 + be16(bytes, l3 + Ipv6.payloadLength);
-  if (l4End > end) return Fate.malformed;
-  return parseTransport(burst, i, Kind.ipv6, bytes[l3 + Ipv6.nextHeader], l3, l4, l4End, lif, vlan);
+  if (l4End > wireEnd) return Fate.malformed;
+  return parseTransport(burst, i, Kind.ipv6, bytes[l3 + Ipv6.nextHeader], l3, l4, l4End, end, lif, vlan);
 }
 
 function parseTransport(
@@ -83,18 +86,19 @@ function parseTransport(
   l3: number,
   l4: number,
   l4End: number,
+  end: number,
   lif: number,
   vlan: number,
 ): Fate {
   const bytes = burst.frames.bytes;
   let kind = version | Kind.flow;
   if (protocol === Protocol.tcp) {
-    if (l4 + Tcp.length > l4End) return Fate.malformed;
+    if (l4 + Tcp.length > l4End || l4 + Tcp.length > end) return Fate.malformed;
     const header = (bytes[l4 + Tcp.dataOffset] >>> 4) << 2;
     if (header < Tcp.length || l4 + header > l4End) return Fate.malformed;
     kind |= (bytes[l4 + Tcp.flags] & TcpFlag.control) !== 0 ? Kind.tcp | Kind.control : Kind.tcp;
   } else if (protocol === Protocol.udp) {
-    if (l4 + Udp.length > l4End) return Fate.malformed;
+    if (l4 + Udp.length > l4End || l4 + Udp.length > end) return Fate.malformed;
     const length = be16(bytes, l4 + Udp.totalLength);
     if (length < Udp.length || l4 + length > l4End) return Fate.malformed;
     kind |= Kind.udp;

@@ -1,6 +1,6 @@
 // Session stage: what a session makes of its frames (datapath.md "Session stage").
 //
-// A hit counts on this worker's lane, refreshes the timer, and takes the session's action. TCP SYN, FIN and RST go to the
+// A hit counts (the bytes that it had on the wire) on this worker's lane, refreshes the timer, and takes the session's action. TCP SYN, FIN and RST go to the
 // application whatever the action: they move the session's TCP state, but neither count nor refresh.
 
 import { type Burst, Kind } from "../memory/burst.js";
@@ -17,7 +17,7 @@ import { Tcp, TcpFlag } from "../wire/tcp.js";
 
 /** Decides every frame whose flow a session holds; the others keep the fate and egress that parse gave them. */
 export function decide(burst: Burst, sessions: SessionLookup, closed: EventRing): void {
-  const { n, kind, ref, length, time, fate, egress } = burst;
+  const { n, kind, ref, wire, time, fate, egress } = burst;
   const { records, lanes } = sessions;
   for (let i = 0; i < n; i++) {
     const hit = ref[i];
@@ -36,7 +36,7 @@ export function decide(burst: Burst, sessions: SessionLookup, closed: EventRing)
     const lane = slot << Lane.shift;
     const count = lane + (direction << 1);
     lanes[count] = lanes[count] + 1;
-    lanes[count + 1] = lanes[count + 1] + length[i];
+    lanes[count + 1] = lanes[count + 1] + wire[i];
     lanes[lane + Lane.lastSeen] = time[i];
     const decision = records[base + Record.decision];
     if (decision >>> Decision.actionShift === Action.forward) {

@@ -230,6 +230,7 @@ t.test("a valid frame cut at any byte is malformed, whatever lies behind it in m
       // The rest of the frame stays in the slot, as the rest of an earlier, longer one would.
       load(burst, [{ frame, port: 0 }]);
       burst.length[0] = length;
+      burst.wire[0] = length;
       parse(burst, topology);
       if (burst.fate[0] !== Fate.malformed || burst.kind[0] !== 0) t.fail(`${name} cut to ${length} bytes`);
     }

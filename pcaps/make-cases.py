@@ -1,0 +1,419 @@
+#!/usr/bin/python3
+"""Makes the cases in this directory: captures, a program, and what a device has to make of them.
+
+    pcaps/make-cases.py [DIRECTORY]         (needs python3-scapy)
+
+A case is a directory: in-PORT.pcap for each port that receives, program.yaml, perhaps device.yaml (sluice replay -c), and in
+expected/ the captures of the ports that send and report.json. scapy builds every frame, inputs and outputs alike; for each
+packet the script says by hand where the specification sends it, why, and on which session it counts. Nothing here comes from
+Sluice's own output. To see a case:
+
+    sluice replay --in 1=pcaps/forward-ipv4/in-1.pcap --in 2=pcaps/forward-ipv4/in-2.pcap \\
+        --program pcaps/forward-ipv4/program.yaml --out /tmp/out
+"""
+
+import json
+import logging
+import math
+import os
+import shutil
+import sys
+from fractions import Fraction
+
+logging.getLogger("scapy").setLevel(logging.ERROR)
+from scapy.all import (  # noqa: E402
+    ARP, ICMP, IP, TCP, UDP, Dot1Q, Ether, ICMPv6EchoRequest, IPOption_Router_Alert, IPv6, IPv6ExtHdrDestOpt,
+    IPv6ExtHdrFragment, IPv6ExtHdrHopByHop, RawPcapWriter)
+
+T0 = 1767225600  # 2026-01-01 00:00:00 UTC: time stamps below are seconds after it
+KINDS = {  # of the reasons that occur here
+    "forwarded": "out", "from-host": "out", "no-session": "miss", "tcp-control": "miss", "not-ip": "miss", "not-tcp-udp": "miss",
+    "fragment": "miss", "ip-options": "miss", "extension-header": "miss", "double-tagged": "miss", "malformed": "miss",
+    "session-drop": "drop", "collector-rx": "drop", "oversize": "drop"}
+REASONS = list(KINDS)  # in the order of the report
+DEFAULT_PORTS = [("1", "uplink"), ("host1", "host"), ("2", "uplink"), ("host2", "host")]
+
+A, B = "02:00:00:00:00:01", "02:00:00:00:00:02"
+A4, B4 = "10.0.0.1", "10.1.0.1"
+A6, B6 = "2001:db8::1", "2001:db8:1::1"
+
+
+def exact(seconds):
+    """Time of day: seconds are written as text, so that nanoseconds stay exact."""
+    return T0 + Fraction(str(seconds))
+
+
+def plain(time):
+    return int(time) if time.denominator == 1 else float(time)
+
+
+class Case:
+    def __init__(self, name, story, sessions, ports=DEFAULT_PORTS, device=None):
+        self.name, self.story, self.ports, self.device = name, story, ports, device
+        self.sessions = {s["id"]: dict(s, counts=[0, 0, 0, 0]) for s in sessions}
+        self.packets = []
+
+    def packet(self, time, port, frame, to, why, session=None, cut=None):
+        """A packet: when and where it comes, where it leaves (None: nowhere), why; session: (id, "in" or "out") that counts it;
+        cut: bytes that the capture kept of it."""
+        self.packets.append((exact(time), port, bytes(frame), to, why, session, cut))
+
+    def write(self, root):
+        directory = os.path.join(root, self.name)
+        shutil.rmtree(directory, ignore_errors=True)
+        os.makedirs(os.path.join(directory, "expected"))
+        arrived = {}
+        for packet in self.packets:
+            arrived.setdefault(packet[1], []).append(packet)
+        for port, packets in arrived.items():
+            capture(os.path.join(directory, f"in-{port}.pcap"), packets)
+        # Merged by time; of equal times the input that sorts first.
+        merged = [p for port in sorted(arrived) for p in arrived[port]]
+        merged.sort(key=lambda p: p[0])
+        for port, _ in self.ports:
+            sent = [p for p in merged if p[3] == port]
+            if sent:
+                capture(os.path.join(directory, "expected", f"{port}.pcap"), sent)
+        with open(os.path.join(directory, "expected", "report.json"), "w") as file:
+            file.write(json.dumps(self.report(merged), indent=2) + "\n")
+        with open(os.path.join(directory, "program.yaml"), "w") as file:
+            file.write(f"# {self.story}\n" + "sessions:\n" + "".join(map(entry, self.sessions.values())))
+        if self.device:
+            with open(os.path.join(directory, "device.yaml"), "w") as file:
+                file.write(self.device)
+
+    def report(self, packets):
+        roles = dict(self.ports)
+        for _, _, frame, _, _, session, _ in packets:
+            if session:
+                counts = self.sessions[session[0]]["counts"]
+                way = 0 if session[1] == "in" else 1
+                counts[way] += 1
+                counts[way + 2] += len(frame)
+        kinds = [KINDS[p[4]] for p in packets]
+        sent = [roles[p[3]] for p in packets if p[3]]
+        alive = [s for s in self.sessions.values() if "end" not in s]
+        closed = sorted((s for s in self.sessions.values() if "end" in s), key=lambda s: exact(s["end"]))
+        # Sessions begin on the last whole tenth of a second before the first packet.
+        start = Fraction(math.ceil(packets[0][0] * 10) - 1, 10)
+        return {
+            "totals": {
+                "in": len(packets), "created": 0, "out": len(sent) - sent.count("host"), "to_host": sent.count("host"),
+                "dropped": kinds.count("drop"), "consumed": 0, "offloaded": sum(p[4] == "forwarded" for p in packets)},
+            "ports": [{
+                "name": name, "role": role,
+                "rx_packets": sum(p[1] == name for p in packets), "rx_bytes": sum(len(p[2]) for p in packets if p[1] == name),
+                "created_packets": 0,
+                "tx_packets": sum(p[3] == name for p in packets), "tx_bytes": sum(len(p[2]) for p in packets if p[3] == name),
+            } for name, role in self.ports],
+            "reasons": [{"name": r, "kind": KINDS[r], "packets": sum(p[4] == r for p in packets)}
+                        for r in REASONS if any(p[4] == r for p in packets)],
+            "sessions": [outcome(s, start) for s in alive],
+            "closed_sessions": [outcome(s, start) for s in closed],
+            "tunnels": [],
+        }
+
+
+def outcome(session, start):
+    in_packets, out_packets, in_bytes, out_bytes = session["counts"]
+    return {
+        "session_id": session["id"], "in_packets": in_packets, "out_packets": out_packets, "in_bytes": in_bytes,
+        "out_bytes": out_bytes, "session_state": session.get("state", "_ESTABLISHED"),
+        "session_close_code": session.get("code", "_TIMEOUT" if "end" in session else "_NOT_CLOSED"),
+        "start_time": plain(start), **({"end_time": plain(exact(session["end"]))} if "end" in session else {})}
+
+
+def entry(s):
+    return (f"  - {{ session_id: {s['id']}, in_lif: {s.get('in_lif', 1)}, out_lif: {s.get('out_lif', 2)}, source_ip: \"{s['a'][0]}\", "
+            f"source_port: {s['a'][1]},\n      destination_ip: \"{s['b'][0]}\", destination_port: {s['b'][1]}, protocol_id: {s['proto']}, "
+            f"action: {{ action_type: {s.get('action', 'FORWARD')} }}, cache_timeout: {s.get('timeout', 30)} }}\n")
+
+
+def capture(path, packets):
+    writer = RawPcapWriter(path, linktype=1, nano=True, endianness="<")
+    writer.write_header(None)
+    for time, _, frame, _, _, _, cut in packets:
+        writer.write_packet(frame[:cut], sec=int(time), usec=int((time - int(time)) * 10**9), wirelen=len(frame))
+    writer.close()
+
+
+def session(id, proto, a, b, **more):
+    return {"id": id, "proto": proto, "a": a, "b": b, **more}
+
+
+def ether(reverse=False):
+    return Ether(src=B, dst=A) if reverse else Ether(src=A, dst=B)
+
+
+def ip4(reverse=False, **more):
+    return IP(src=B4, dst=A4, **more) if reverse else IP(src=A4, dst=B4, **more)
+
+
+def ip6(reverse=False, **more):
+    return IPv6(src=B6, dst=A6, **more) if reverse else IPv6(src=A6, dst=B6, **more)
+
+
+def tcp(reverse=False, flags="A", seq=1000, ack=2000, a=1234, b=80):
+    return TCP(sport=b, dport=a, flags=flags, seq=seq, ack=ack) if reverse else TCP(sport=a, dport=b, flags=flags, seq=seq, ack=ack)
+
+
+def udp(reverse=False, a=5000, b=53, **more):
+    return UDP(sport=b, dport=a, **more) if reverse else UDP(sport=a, dport=b, **more)
+
+
+def forward_ipv4():
+    c = Case("forward-ipv4", "Two IPv4 sessions, UDP and TCP: both directions go straight through, what no session knows goes to the host.", [
+        session(1, "UDP", (A4, 5000), (B4, 53)),
+        session(2, "TCP", (A4, 1234), (B4, 80))])
+    c.packet("0.05", "1", ether() / ip4() / udp() / b"question", "2", "forwarded", (1, "in"))
+    c.packet("0.050000001", "2", ether(True) / ip4(True) / udp(True) / (b"answer" * 30), "1", "forwarded", (1, "out"))
+    c.packet("0.1", "1", ether() / ip4() / tcp() / b"GET /", "2", "forwarded", (2, "in"))
+    c.packet("0.2", "2", ether(True) / ip4(True) / tcp(True, "PA") / (b"x" * 1400), "1", "forwarded", (2, "out"))
+    c.packet("0.2", "2", ether(True) / ip4(True) / tcp(True, "PA", seq=3400) / (b"y" * 600), "1", "forwarded", (2, "out"))
+    # A checksum that is wrong is not the device's business; nor are a TTL of 1 and padding behind the datagram.
+    c.packet("0.3", "1", ether() / ip4(ttl=1) / udp(chksum=0x1234) / b"?", "2", "forwarded", (1, "in"))
+    c.packet("0.31", "1", bytes(ether() / ip4() / udp() / b"!").ljust(60, b"\0"), "2", "forwarded", (1, "in"))
+    c.packet("0.4", "1", ether() / ip4() / udp(b=54) / b"other port", "host1", "no-session")
+    c.packet("0.4", "2", ether() / ip4() / udp() / b"other side", "host2", "no-session")
+    c.packet("0.5", "1", ether() / ip4() / tcp(a=5000, b=53) / b"other protocol", "host1", "no-session")
+    return c
+
+
+def forward_ipv6():
+    c = Case("forward-ipv6", "IPv6: sessions hold TCP and UDP right behind the IPv6 header; any extension header goes to the host.", [
+        session(1, "UDP", (A6, 5000), (B6, 53)),
+        session(2, "TCP", (A6, 1234), (B6, 80))])
+    c.packet("0.05", "1", ether() / ip6() / udp() / b"question", "2", "forwarded", (1, "in"))
+    c.packet("0.06", "2", ether(True) / ip6(True) / udp(True) / b"answer", "1", "forwarded", (1, "out"))
+    c.packet("0.07", "1", ether() / ip6(fl=77, tc=8) / tcp() / b"data", "2", "forwarded", (2, "in"))
+    c.packet("0.08", "2", ether(True) / ip6(True) / tcp(True), "1", "forwarded", (2, "out"))
+    c.packet("0.1", "1", ether() / ip6() / IPv6ExtHdrHopByHop() / udp() / b"x", "host1", "extension-header")
+    c.packet("0.2", "1", ether() / ip6() / IPv6ExtHdrDestOpt() / tcp() / b"x", "host1", "extension-header")
+    c.packet("0.3", "1", ether() / ip6() / IPv6ExtHdrFragment(m=1, nh=17, id=9) / udp() / (b"f" * 40), "host1", "fragment")
+    c.packet("0.4", "2", ether(True) / ip6(True) / ICMPv6EchoRequest(), "host2", "not-tcp-udp")
+    return c
+
+
+def vlan():
+    c = Case("vlan", "A VLAN id is part of a session's in_lif: 6553601 = VLAN 100 on 1. VID 0 is untagged; two tags are never a session's.", [
+        session(1, "UDP", (A4, 5000), (B4, 53), in_lif=100 << 16 | 1, out_lif=0),
+        session(2, "UDP", (A4, 5000), (B4, 53), in_lif=1, out_lif=2),
+        session(3, "TCP", (A6, 1234), (B6, 80), in_lif=100 << 16 | 1, out_lif=100 << 16 | 2)])
+    c.packet("0.05", "1", ether() / Dot1Q(vlan=100) / ip4() / udp() / b"tag 100", "2", "forwarded", (1, "in"))
+    c.packet("0.06", "2", ether(True) / Dot1Q(vlan=100, prio=5) / ip4(True) / udp(True) / b"back", "1", "forwarded", (1, "out"))
+    c.packet("0.07", "1", ether() / ip4() / udp() / b"untagged", "2", "forwarded", (2, "in"))
+    c.packet("0.08", "1", ether() / Dot1Q(vlan=0, prio=7) / ip4() / udp() / b"priority tag", "2", "forwarded", (2, "in"))
+    c.packet("0.09", "1", ether() / Dot1Q(vlan=100) / ip6() / tcp() / b"v6", "2", "forwarded", (3, "in"))
+    c.packet("0.1", "1", ether() / ip6() / tcp() / b"v6 untagged", "host1", "no-session")
+    c.packet("0.2", "1", ether() / Dot1Q(vlan=200) / ip4() / udp() / b"other tag", "host1", "no-session")
+    c.packet("0.3", "1", Ether(src=A, dst=B, type=0x88a8) / Dot1Q(vlan=100, type=0x8100) / Dot1Q(vlan=100) / ip4() / udp(), "host1",
+             "double-tagged")
+    c.packet("0.4", "2", ether(True) / Dot1Q(vlan=100) / ARP(psrc=B4, pdst=A4), "host2", "not-ip")
+    return c
+
+
+def drop():
+    c = Case("drop", "A session with action DROP: its packets end here, both ways, and are counted; TCP control packets still reach the host.", [
+        session(1, "UDP", (A4, 5000), (B4, 53), action="DROP"),
+        session(2, "TCP", (A6, 1234), (B6, 80), action="DROP", state="_CLOSED", code="_RST")])
+    c.packet("0.05", "1", ether() / ip4() / udp() / b"q", None, "session-drop", (1, "in"))
+    c.packet("0.06", "2", ether(True) / ip4(True) / udp(True) / (b"a" * 9), None, "session-drop", (1, "out"))
+    c.packet("0.1", "1", ether() / ip6() / tcp(flags="S"), "host1", "tcp-control")
+    c.packet("0.2", "1", ether() / ip6() / tcp() / b"data", None, "session-drop", (2, "in"))
+    c.packet("0.3", "2", ether(True) / ip6(True) / tcp(True, "RA"), "host2", "tcp-control")
+    c.packet("0.4", "1", ether() / ip4() / udp(a=5001) / b"another flow", "host1", "no-session")
+    return c
+
+
+def tcp_states():
+    """Close codes are those that TCP showed, though both sessions live until their timeout."""
+    c = Case("tcp-states", "A whole connection, a reset one and a half-closed one: SYN, FIN and RST go to the host, are not counted, and move the state.", [
+        session(1, "TCP", (A4, 1234), (B4, 80), timeout=5, state="_CLOSED", code="_FINACK", end="5.8"),
+        session(2, "TCP", (A4, 1235), (B4, 80), timeout=5, state="_CLOSED", code="_RST", end="6"),
+        session(3, "TCP", (A4, 1236), (B4, 80), timeout=60, state="_CLOSING_1"),
+        session(4, "TCP", (A4, 1237), (B4, 80), timeout=60, state="_CLOSING_2"),
+        session(5, "TCP", (A4, 1238), (B4, 80), timeout=60, state="_ESTABLISHED")])
+
+    def seg(time, reverse, flags, seq, ack, payload=b"", number=1):
+        frame = ether(reverse) / ip4(reverse) / tcp(reverse, flags, seq, ack, a=1233 + number) / payload
+        if set(flags) & set("SFR"):
+            c.packet(time, "2" if reverse else "1", frame, "host2" if reverse else "host1", "tcp-control")
+        else:
+            c.packet(time, "2" if reverse else "1", frame, "1" if reverse else "2", "forwarded", (number, "out" if reverse else "in"))
+
+    seg("0.05", False, "S", 999, 0)
+    seg("0.1", True, "SA", 4999, 1000)
+    seg("0.2", False, "A", 1000, 5000)
+    seg("0.3", False, "PA", 1000, 5000, b"request")
+    seg("0.4", True, "PA", 5000, 1007, b"response")
+    seg("0.5", False, "FA", 1007, 5008)
+    seg("0.6", True, "A", 5008, 1008)
+    seg("0.7", True, "FPA", 5008, 1008, b"bye")  # a FIN behind three bytes of data
+    seg("0.75", False, "A", 1008, 5011)  # acknowledges the data, not the FIN
+    seg("0.8", False, "A", 1008, 5012)  # the last packet that counts: aged at 5.8
+    seg("1", False, "A", 1000, 5000, b"data", 2)
+    seg("1.1", True, "R", 5000, 0, b"", 2)
+    seg("1.2", False, "FA", 1000, 5000, b"", 3)
+    seg("1.3", True, "A", 5000, 1000, b"more", 3)  # does not acknowledge the FIN
+    seg("1.4", False, "FA", 1000, 5000, b"", 4)
+    seg("1.5", True, "FA", 5000, 1001, b"", 4)  # acknowledges the first FIN; its own is not acknowledged yet
+    seg("1.6", False, "FA", 1000, 5000, b"", 5)
+    seg("1.7", False, "S", 70000, 0, b"", 5)  # the next connection on the same ports
+    seg("1.8", False, "A", 70001, 8000, b"again", 5)
+    # Both aged sessions are gone: the same flow is the host's again.
+    c.packet("6.5", "1", ether() / ip4() / tcp(a=1234) / b"late", "host1", "no-session")
+    c.packet("6.6", "2", ether(True) / ip4(True) / tcp(True, a=1235) / b"late", "host2", "no-session")
+    return c
+
+
+def tcp_close():
+    c = Case("tcp-close-device", "With sessions.tcpClose: device a connection that TCP closed leaves the table at once, not at its timeout.", [
+        session(1, "TCP", (A4, 1234), (B4, 80), timeout=3600, state="_CLOSED", code="_RST"),
+        session(2, "UDP", (A4, 5000), (B4, 53), timeout=3600)],
+        device=device("sessions: { capacity: 1024, tcpClose: device }\n", [1, 2]))
+    c.packet("0.05", "1", ether() / ip4() / tcp() / b"data", "2", "forwarded", (1, "in"))
+    c.packet("0.15", "1", ether() / ip4() / tcp(flags="R"), "host1", "tcp-control")
+    c.packet("0.35", "1", ether() / ip4() / tcp() / b"late", "host1", "no-session")
+    c.packet("0.45", "2", ether(True) / ip4(True) / udp(True) / b"alive", "1", "forwarded", (2, "out"))
+    # The device looks for closed connections at the end of each tenth of a second.
+    c.sessions[1]["end"] = "0.2"
+    return c
+
+
+def misses():
+    c = Case("misses", "What is never a session's, even with a session of its addresses: ARP, ICMP, fragments, IP options, headers that disagree.", [
+        session(1, "UDP", (A4, 5000), (B4, 53)),
+        session(2, "TCP", (A4, 1234), (B4, 80))])
+    c.packet("0.05", "1", Ether(src=A, dst="ff:ff:ff:ff:ff:ff") / ARP(psrc=A4, pdst=B4), "host1", "not-ip")
+    c.packet("0.06", "2", ether(True) / ARP(op=2, psrc=B4, pdst=A4), "host2", "not-ip")
+    c.packet("0.1", "1", ether() / ip4() / ICMP() / b"ping", "host1", "not-tcp-udp")
+    c.packet("0.2", "1", ether() / ip4(flags="MF", id=7) / udp(len=108) / (b"f" * 56), "host1", "fragment")
+    c.packet("0.21", "1", ether() / ip4(frag=8, id=7, proto=17) / (b"f" * 44), "host1", "fragment")
+    c.packet("0.3", "1", ether() / ip4(options=[IPOption_Router_Alert()]) / udp() / b"o", "host1", "ip-options")
+    c.packet("0.4", "1", ether() / ip4(len=400) / udp() / b"shorter than it says", "host1", "malformed")
+    c.packet("0.41", "1", ether() / ip4() / udp(len=400) / b"shorter than it says", "host1", "malformed")
+    c.packet("0.42", "2", ether(True) / ip4(True) / TCP(sport=80, dport=1234, dataofs=4), "host2", "malformed")
+    c.packet("0.43", "1", bytes(ether() / ip4() / tcp())[:40], "host1", "malformed")
+    c.packet("0.44", "1", Ether(src=A, dst=B, type=0x0800), "host1", "malformed")
+    c.packet("0.45", "2", Ether(src=B, dst=A, type=0x88cc) / b"LLDP", "host2", "not-ip")
+    c.packet("0.5", "1", ether() / ip4() / udp() / b"a hit between them", "2", "forwarded", (1, "in"))
+    c.packet("0.6", "2", ether(True) / ip4(True, proto=132) / (b"s" * 24), "host2", "not-tcp-udp")
+    return c
+
+
+def device(rest, lifs, hosts=True, more=""):
+    host = ", host: { driver: memory }" if hosts else ""
+    return "ports:\n" + "".join(f"  - {{ lif: {n}, driver: memory{host} }}\n" for n in lifs) + more + rest
+
+
+def out_lif():
+    ports = [("1", "uplink"), ("host1", "host"), ("2", "uplink"), ("3", "uplink"), ("4", "uplink"), ("probe", "named")]
+    c = Case("out-lif", "Two pairs of uplinks, only 1 with a host port: out_lif 0 is the pair, out_lif = in_lif goes back, any other lif is allowed.", [
+        session(1, "UDP", (A4, 1), (B4, 53), in_lif=1, out_lif=0),
+        session(2, "UDP", (A4, 2), (B4, 53), in_lif=1, out_lif=1),
+        session(3, "UDP", (A4, 3), (B4, 53), in_lif=1, out_lif=4),
+        session(4, "UDP", (A4, 4), (B4, 53), in_lif=3, out_lif=0)],
+        ports=ports,
+        device="ports:\n  - { lif: 1, driver: memory, host: { driver: memory } }\n  - { lif: 2, driver: memory }\n"
+               "  - { lif: 3, driver: memory }\n  - { lif: 4, driver: memory }\n  - { name: probe, driver: memory }\n"
+               "sessions: { capacity: 1024 }\n")
+
+    def there(a):
+        return ether() / ip4() / udp(a=a) / b"there"
+
+    def back(a):
+        return ether(True) / ip4(True) / udp(True, a=a) / b"and back"
+
+    c.packet("0.05", "1", there(1), "2", "forwarded", (1, "in"))
+    c.packet("0.06", "2", back(1), "1", "forwarded", (1, "out"))
+    c.packet("0.1", "1", there(2), "1", "forwarded", (2, "in"))
+    c.packet("0.11", "1", back(2), "1", "forwarded", (2, "out"))
+    c.packet("0.12", "2", back(2), "1", "no-session")  # no host port on 2: the miss goes to its peer
+    c.packet("0.2", "1", there(3), "4", "forwarded", (3, "in"))
+    c.packet("0.21", "4", back(3), "1", "forwarded", (3, "out"))
+    c.packet("0.22", "2", back(3), "1", "no-session")
+    c.packet("0.3", "3", there(4), "4", "forwarded", (4, "in"))
+    c.packet("0.31", "4", back(4), "3", "forwarded", (4, "out"))
+    c.packet("0.32", "3", there(9), "4", "no-session")
+    c.packet("0.33", "1", there(9), "host1", "no-session")
+    c.packet("0.4", "probe", there(1), None, "collector-rx")  # a named port only sends
+    c.packet("0.5", "host1", there(2), "1", "from-host")
+    return c
+
+
+def aging():
+    c = Case("aging", "Sessions age on the capture's clock: each goes after its own seconds of silence in both directions, also across a gap of hours.", [
+        session(1, "UDP", (A4, 1), (B4, 53), timeout=2, end="2.05"),
+        session(2, "UDP", (A4, 2), (B4, 53), timeout=2, end="6.123456789"),
+        session(3, "TCP", (A4, 3), (B4, 53), timeout=2, end="2.25"),
+        session(4, "UDP", (A4, 4), (B4, 53), timeout=2, end="2"),
+        session(5, "UDP", (A4, 5), (B4, 53), timeout=20000),
+        session(6, "UDP", (A4, 6), (B4, 53), timeout=7200, end="7203")])
+
+    def fwd(time, number, reverse=False):
+        frame = ether(reverse) / ip4(reverse) / udp(reverse, a=number) / b"data"
+        c.packet(time, "2" if reverse else "1", frame, "1" if reverse else "2", "forwarded", (number, "out" if reverse else "in"))
+
+    def gone(time, number, reverse=False):
+        frame = ether(reverse) / ip4(reverse) / udp(reverse, a=number) / b"data"
+        c.packet(time, "2" if reverse else "1", frame, "host2" if reverse else "host1", "no-session")
+
+    fwd("0.05", 1)
+    fwd("0.15", 2)
+    c.packet("0.25", "1", ether() / ip4() / tcp(a=3, b=53) / b"d", "2", "forwarded", (3, "in"))
+    fwd("0.35", 5)
+    c.packet("1.5", "1", ether() / ip4() / tcp(flags="FA", a=3, b=53), "host1", "tcp-control")  # does not refresh 3
+    c.sessions[3]["state"] = "_CLOSING_1"
+    fwd("2.0", 2, True)  # the other direction refreshes as well
+    gone("2.35", 1)
+    gone("2.36", 1, True)
+    c.packet("2.37", "1", ether() / ip4() / tcp(a=3, b=53) / b"d", "host1", "no-session")
+    gone("2.38", 4)  # never had a packet: silent since the start
+    fwd("3.0", 6)
+    fwd("3.9", 2)
+    fwd("4.123456789", 2, True)
+    gone("6.35", 2)
+    fwd("7202.9", 5, True)
+    gone("7203.15", 6)  # silent for 7200 s since 3.0: gone, while 5 stays
+    fwd("14400", 5)
+    return c
+
+
+def host_ports():
+    c = Case("host-ports", "What comes from a host port leaves by its uplink, whatever sessions say; packets of equal time come in the order of the inputs.", [
+        session(1, "UDP", (A4, 5000), (B4, 53), action="DROP"),
+        session(2, "TCP", (A4, 1234), (B4, 80))])
+    dropped = ether(True) / ip4(True) / udp(True)
+    c.packet("0.05", "1", ether() / ip4() / udp() / b"dropped", None, "session-drop", (1, "in"))
+    for n in range(3):
+        c.packet("0.1", "2", ether(True) / ip4(True) / tcp(True) / bytes([n]), "1", "forwarded", (2, "out"))
+        c.packet("0.1", "host1", dropped / bytes([n]), "1", "from-host")
+    c.packet("0.2", "host1", dropped / b"let through", "1", "from-host")
+    c.packet("0.2", "host2", ether() / ip4() / udp() / b"let through", "2", "from-host")
+    c.packet("0.2", "1", ether() / ip4() / tcp() / b"x", "2", "forwarded", (2, "in"))
+    c.packet("0.3", "host1", ether(True) / ip4(True) / tcp(True, "R"), "1", "from-host")  # moves no state
+    c.packet("0.3", "host2", Ether(src=A, dst=B, type=0x9999) / b"anything", "2", "from-host")
+    return c
+
+
+def snap_length():
+    c = Case("snap-length", "A capture that kept 60 bytes of each frame: records keep their original length, which is what counts.", [
+        session(1, "UDP", (A4, 5000), (B4, 53)),
+        session(2, "TCP", (A4, 1234), (B4, 80))])
+    c.packet("0.05", "1", ether() / ip4() / udp() / (b"x" * 900), "2", "forwarded", (1, "in"), cut=60)
+    c.packet("0.1", "2", ether(True) / ip4(True) / tcp(True) / (b"x" * 1400), "1", "forwarded", (2, "out"), cut=60)
+    c.packet("0.2", "1", ether() / ip4() / tcp(flags="FA") / (b"x" * 100), "host1", "tcp-control", cut=60)
+    c.sessions[2]["state"] = "_CLOSING_1"
+    c.packet("0.3", "1", ether() / ip4() / tcp() / (b"x" * 100), "host1", "malformed", cut=50)  # not even the headers
+    c.packet("0.4", "1", ether() / ip4() / ICMP() / (b"x" * 8000), "host1", "not-tcp-udp", cut=60)
+    c.packet("0.5", "1", ether() / ip4() / udp() / (b"x" * 9300), None, "oversize", cut=60)
+    c.packet("0.6", "1", ether() / ip4() / udp() / (b"x" * 9174), "2", "forwarded", (1, "in"), cut=60)  # 9,216: just fits
+    return c
+
+
+CASES = [forward_ipv4, forward_ipv6, vlan, drop, tcp_states, tcp_close, misses, out_lif, aging, host_ports, snap_length]
+
+if __name__ == "__main__":
+    root = sys.argv[1] if len(sys.argv) > 1 else os.path.dirname(os.path.abspath(__file__))
+    for make in CASES:
+        make().write(root)

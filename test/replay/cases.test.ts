@@ -1,0 +1,91 @@
+// The cases of pcaps/: captures and a program in, and what pcaps/make-cases.py says by the specification must come out.
+
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import t from "tap";
+import { noScapy } from "../port/rig.js";
+import { directories, PCAPS, type Report, records, run } from "./run.js";
+
+const SCRIPT = join(PCAPS, "make-cases.py");
+const cases = readdirSync(PCAPS).filter((name) => existsSync(join(PCAPS, name, "program.yaml")));
+
+t.teardown(() => rmSync(directories, { recursive: true, force: true }));
+
+t.ok(cases.length >= 6, "there are cases");
+
+for (const name of cases) {
+  for (const workers of [1, 3]) {
+    t.test(`${name}, ${workers} worker${workers > 1 ? "s" : ""}`, async (t) => {
+      const directory = join(PCAPS, name);
+      const device = join(directory, "device.yaml");
+      const program = readFileSync(join(directory, "program.yaml"), "utf8");
+      t.match(program, /^# .+\n/, "says in a line what it shows");
+      const { report, out, problems } = await run(t, {
+        inputs: inputs(directory),
+        program,
+        device: existsSync(device) ? device : undefined,
+        workers,
+      });
+      t.same(problems, []);
+      const expected = JSON.parse(readFileSync(join(directory, "expected", "report.json"), "utf8")) as Report;
+      t.same(comparable(report), comparable(expected));
+      const wanted = records(t, join(directory, "expected"));
+      const sent = records(t, out);
+      t.same(Object.keys(sent), Object.keys(wanted), "the ports that sent something");
+      for (const [port, bytes] of Object.entries(wanted)) {
+        // Packets of equal time and different flows may change places between workers.
+        if (workers === 1) t.equal(sent[port], bytes, `what ${port} sent`);
+        else t.equal(sent[port]?.length, bytes.length, `how much ${port} sent`);
+      }
+    });
+  }
+}
+
+t.test("the cases are what the script makes", { skip: noScapy }, (t) => {
+  const fresh = mkdtempSync(join(tmpdir(), "sluice-cases-"));
+  t.teardown(() => rmSync(fresh, { recursive: true, force: true }));
+  t.equal(spawnSync("/usr/bin/python3", [SCRIPT, fresh], { stdio: "inherit" }).status, 0);
+  t.same(readdirSync(fresh).sort(), cases.sort());
+  for (const name of cases) {
+    const files = readdirSync(join(fresh, name), { recursive: true }).map(String).sort();
+    t.same(readdirSync(join(PCAPS, name), { recursive: true }).map(String).sort(), files, name);
+    let bytes = 0;
+    for (const file of files) {
+      const path = join(PCAPS, name, file);
+      if (statSync(path).isDirectory()) continue;
+      const made = readFileSync(join(fresh, name, file));
+      bytes += made.length;
+      t.ok(readFileSync(path).equals(made), `${name}/${file}`);
+    }
+    t.ok(bytes < 10_000, `${name} is small`);
+  }
+  t.end();
+});
+
+/** in-PORT.pcap, in the order of their names: of packets with equal times that of the first file comes first. */
+function inputs(directory: string): [string, string][] {
+  return readdirSync(directory)
+    .flatMap((file): [string, string][] => {
+      const port = /^in-(.+)\.pcap$/.exec(file)?.[1];
+      return port === undefined ? [] : [[port, join(directory, file)]];
+    })
+    .sort(([a], [b]) => (a < b ? -1 : 1));
+}
+
+/** Without sentences, which are not of the specification, and with times in microseconds: what a double of seconds holds. */
+function comparable(report: Report): unknown {
+  const time = (seconds: number | undefined) => (seconds === undefined ? undefined : seconds.toFixed(6));
+  const session = (each: Report["sessions"][number]) => ({
+    ...each,
+    start_time: time(each.start_time),
+    end_time: time(each.end_time),
+  });
+  return {
+    ...report,
+    reasons: report.reasons.map(({ name, kind, packets }) => ({ name, kind, packets })),
+    sessions: report.sessions.map(session),
+    closed_sessions: report.closed_sessions.map(session),
+  };
+}
