@@ -20,6 +20,9 @@ const enum Iff {
   noArp = 0x80,
 }
 
+/** ARPHRD_ETHER of <linux/if_arp.h>. */
+const ETHERNET = 1;
+
 /** Commands and flags of <linux/ethtool.h>. */
 const enum Ethtool {
   getFlags = 0x25,
@@ -100,6 +103,12 @@ function prepare(driver: AfPacketDriver): Changes {
   }
   permitted(doing, "CAP_NET_RAW", () => native.probePacket());
   permitted(doing, "CAP_NET_ADMIN", () => native.linkFlags(name, 0, 0));
+  if (link.type !== ETHERNET) {
+    throw new SluiceError(
+      "interface",
+      `${doing}: it carries no Ethernet frames (ARPHRD type ${link.type}); choose another interface`,
+    );
+  }
   if (!driver.force) refuseUsed(name, link.master);
 
   // The way back, last change first.

@@ -31,7 +31,7 @@ class Host {
   }
 
   ip(command: string): void {
-    execFileSync("nsenter", ["-t", String(this.#holder.pid), "-n", "ip", ...command.split(" ")]);
+    execFileSync("nsenter", ["-t", String(this.#holder.pid), "-n", "ip", ...command.split(" ")], { stdio: "pipe" });
   }
 
   /** Starts sockets.py here; `ready` once it says so, `result` with its last line. */

@@ -1,12 +1,9 @@
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
-import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
+import { Worker } from "node:worker_threads";
 import t from "tap";
-import { ip, Rig } from "./af-packet-rig.js";
+import { ip } from "./af-packet-rig.js";
 import { noNamespace } from "./namespace.js";
-
-type End = "stop" | "exception" | "exit" | "memory" | "terminate";
 
 /** Sockets of this process, packet sockets of this namespace, and packet rings that are mapped. */
 function held(): { sockets: number; packet: number; maps: number } {
@@ -21,61 +18,37 @@ function held(): { sockets: number; packet: number; maps: number } {
   return { sockets, packet, maps };
 }
 
-if (isMainThread) {
-  t.test("a thread that ends, however it ends, lets go of sockets and rings", { skip: noNamespace }, async (t) => {
-    ip("link add slpx type veth peer name slpy");
-    ip("link set slpx up");
-    const before = held();
-    for (const end of ["stop", "exception", "exit", "memory", "terminate"] as const) {
-      const worker = new Worker(fileURLToPath(import.meta.url), {
-        workerData: end,
-        resourceLimits: { maxOldGenerationSizeMb: 16 },
-        stdout: true,
-        stderr: true,
+t.test("a thread that ends, however it ends, lets go of sockets and rings", { skip: noNamespace }, async (t) => {
+  ip("link add slpx type veth peer name slpy");
+  ip("link set slpx up");
+  const before = held();
+  for (const end of ["stop", "exception", "exit", "memory", "terminate"] as const) {
+    const worker = new Worker(new URL("./af-packet-thread.js", import.meta.url), {
+      workerData: end,
+      execArgv: [], // without the loaders of the test runner
+      resourceLimits: { maxOldGenerationSizeMb: 16 },
+      stdout: true,
+      stderr: true,
+    });
+    const ended = new Promise<void>((resolve) => worker.once("exit", () => resolve()));
+    let error = "";
+    worker.once("error", (thrown: NodeJS.ErrnoException) => {
+      error = thrown.code ?? thrown.message;
+    });
+    await new Promise<void>((resolve) => {
+      worker.on("message", (message) => {
+        if (message === "open") resolve();
       });
-      const ended = new Promise<void>((resolve) => worker.once("exit", () => resolve()));
-      let error = "";
-      worker.once("error", (thrown: NodeJS.ErrnoException) => {
-        error = thrown.code ?? thrown.message;
-      });
-      await new Promise<void>((resolve) => {
-        worker.on("message", (message) => {
-          if (message === "open") resolve();
-        });
-      });
-      const during = held();
-      t.equal(during.packet, before.packet + 2, `${end}: a receive and a transmit socket while it lives`);
-      t.equal(during.maps, before.maps + 1);
-      worker.postMessage("end");
-      if (end === "terminate") await worker.terminate();
-      await ended;
-      await sleep(20);
-      t.strictSame(held(), before, `${end}: nothing is left${error && ` (${error})`}`);
-      if (end === "memory") t.equal(error, "ERR_WORKER_OUT_OF_MEMORY");
-    }
-    ip("link del slpx");
-  });
-} else {
-  const rig = new Rig("slpx", { workers: 2 });
-  rig.rx();
-  parentPort?.on("message", (message) => {
-    if (message !== "end") return;
-    parentPort?.close();
-    switch (workerData as End) {
-      case "stop":
-        rig.port.close();
-        break;
-      case "exception":
-        throw new Error("as the test asked");
-      case "exit":
-        process.exit(3);
-        break;
-      case "memory": {
-        const kept: number[][] = [];
-        for (;;) kept.push(new Array<number>(10_000).fill(kept.length));
-      }
-    }
-  });
-  if ((workerData as End) === "terminate") setInterval(() => rig.rx(), 1);
-  parentPort?.postMessage("open");
-}
+    });
+    const during = held();
+    t.equal(during.packet, before.packet + 2, `${end}: a receive and a transmit socket while it lives`);
+    t.equal(during.maps, before.maps + 1);
+    worker.postMessage("end");
+    if (end === "terminate") await worker.terminate();
+    await ended;
+    await sleep(20);
+    t.strictSame(held(), before, `${end}: nothing is left${error && ` (${error})`}`);
+    if (end === "memory") t.equal(error, "ERR_WORKER_OUT_OF_MEMORY");
+  }
+  ip("link del slpx");
+});

@@ -93,6 +93,13 @@ t.test("an interface that is not there: the error lists those that are", { skip 
   t.end();
 });
 
+t.test("an interface without Ethernet is refused, forced or not", { skip }, (t) => {
+  ip("tuntap add slptun mode tun");
+  t.throws(() => prepareInterface(driver("slptun", { force: true })), { code: "interface", message: /no Ethernet/ });
+  ip("link del slptun");
+  t.end();
+});
+
 t.test("restoring an interface that is gone, or another of its name, does nothing", { skip }, (t) => {
   const prepared = prepareInterface(driver("slpx"));
   ip("link del slpx");
