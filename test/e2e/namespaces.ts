@@ -2,7 +2,7 @@
 // close(), with the process's exit, or, after a kill -9, at the start of the next test: names carry the process id.
 
 import { type ChildProcess, type SpawnOptions, spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -21,17 +21,25 @@ function reason(): string | false {
 }
 
 const PREFIX = "sle";
+const SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 
 export class Namespaces {
   /** For files of this test. */
-  readonly directory = mkdtempSync(join(tmpdir(), "sluice-e2e-"));
+  readonly directory = directoryOf(process.pid);
   readonly #parts = new Set<string>();
   readonly #children = new Set<ChildProcess>();
   readonly #atExit = () => this.#remove();
+  /** Then the signal does what it would have done. */
+  readonly #atSignal = (signal: NodeJS.Signals) => {
+    this.#remove();
+    process.kill(process.pid, signal);
+  };
 
   constructor(parts: readonly string[]) {
     removeStale();
+    mkdirSync(this.directory);
     process.once("exit", this.#atExit);
+    for (const signal of SIGNALS) process.once(signal, this.#atSignal);
     for (const part of parts) {
       must("ip", ["netns", "add", this.name(part)]);
       this.#parts.add(part);
@@ -74,6 +82,7 @@ export class Namespaces {
     this.#remove();
     await Promise.all(ends);
     process.removeListener("exit", this.#atExit);
+    for (const signal of SIGNALS) process.removeListener(signal, this.#atSignal);
   }
 
   #remove(): void {
@@ -88,13 +97,18 @@ export class Namespaces {
 function removeStale(): void {
   const names = must("ip", ["netns", "list"]).split("\n");
   for (const line of names) {
-    const [, name, pid] = /^((?:sle)(\d+)-\S+)/.exec(line) ?? [];
+    const [, name, pid] = /^(sle(\d+)-\S+)/.exec(line) ?? [];
     if (name === undefined || isAlive(Number(pid))) continue;
     for (const left of spawnSync("ip", ["netns", "pids", name], { encoding: "utf8" }).stdout.split("\n")) {
       if (left !== "") spawnSync("kill", ["-KILL", left]);
     }
     spawnSync("ip", ["netns", "del", name]);
+    rmSync(directoryOf(pid), { recursive: true, force: true });
   }
+}
+
+function directoryOf(pid: number | string): string {
+  return join(tmpdir(), `${PREFIX}${pid}`);
 }
 
 export function isAlive(pid: number): boolean {
