@@ -138,7 +138,7 @@ class PacketSocket : public Napi::ObjectWrap<PacketSocket> {
     Set(env, rx_, PACKET_ADD_MEMBERSHIP, &promiscuous, sizeof promiscuous, "setsockopt(PACKET_ADD_MEMBERSHIP)");
     if (fanout >= 0) {
       // Plain hash: it takes addresses and ports of both directions alike and leaves ports out for fragments. A group does
-      // not heed the PACKET_IGNORE_OUTGOING of its members: it has a flag of its own, and before Linux 6.4 a filter must do.
+      // not heed the PACKET_IGNORE_OUTGOING of its members: it has a flag of its own, and where the kernel does not know that, a filter must do.
       int group = (fanout & 0xffff) | (PACKET_FANOUT_HASH | kFanoutIgnoreOutgoing) << 16;
       Set(env, rx_, PACKET_FANOUT, &group, sizeof group, "setsockopt(PACKET_FANOUT)");
       sock_filter incoming[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<uint32_t>(SKF_AD_OFF + SKF_AD_PKTTYPE)),

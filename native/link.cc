@@ -41,7 +41,7 @@ static ifreq Request(Napi::Env env, const Napi::Value& name) {
   return request;
 }
 
-// link(name): {ifindex, flags, mtu, operstate, master} | null — null: there is no such interface.
+// link(name): {ifindex, flags, type, mtu, operstate, master} | null — null: there is no such interface.
 static Napi::Value Link(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   std::string name = info[0].As<Napi::String>().Utf8Value();
@@ -81,6 +81,7 @@ static Napi::Value Link(const Napi::CallbackInfo& info) {
   Napi::Object made = Napi::Object::New(env);
   made.Set("ifindex", Napi::Number::New(env, link->ifi_index));
   made.Set("flags", Napi::Number::New(env, link->ifi_flags));
+  made.Set("type", Napi::Number::New(env, link->ifi_type));
   made.Set("mtu", Napi::Number::New(env, mtu));
   made.Set("operstate", Napi::Number::New(env, operstate));
   made.Set("master", Napi::Number::New(env, master));

@@ -28,13 +28,12 @@ export interface BenchOptions {
 export function result(name: string, unit: string, values: readonly number[]): Result {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
-  const median =
-    sorted.length % 2 === 1 ? (sorted[middle] as number) : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
+  const median = sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
   return {
     name,
     unit,
     value: round(median),
-    min: round(sorted[0] as number),
+    min: round(sorted[0]),
     max: round(sorted.at(-1) as number),
     runs: values.length,
   };

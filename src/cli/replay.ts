@@ -1,15 +1,15 @@
 // `sluice replay`: captures in, captures and report.json out, a summary at the end.
 
-import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { SingleBar } from "cli-progress";
 import { REPLAY } from "../config/defaults.js";
 import { load } from "../config/load.js";
-import { parseProgram } from "../control/program.js";
 import { SluiceError } from "../errors.js";
 import { REPORT, type ReplayReport, replay as run } from "../main/replay.js";
 import { FRAME_LIMIT } from "../memory/frames.js";
 import { json } from "./json.js";
+import { readProgram } from "./program.js";
 import type { ReplayOptions } from "./replay-options.js";
 import { replayReport } from "./replay-report.js";
 import { type Column, table } from "./table.js";
@@ -61,15 +61,6 @@ function writeReport(path: string, text: string): void {
     writeFileSync(path, text);
   } catch (cause) {
     throw new SluiceError("file", `writing ${path} failed: ${(cause as Error).message}`, { cause });
-  }
-}
-
-function readProgram(file: string, order: "s_addr" | "host") {
-  try {
-    return parseProgram(readFileSync(file, "utf8"), file, order);
-  } catch (cause) {
-    if (cause instanceof SluiceError) throw cause;
-    throw new SluiceError("config", `--program ${file}: ${(cause as Error).message}`, { cause });
   }
 }
 

@@ -36,8 +36,8 @@ export async function run(given: Given): Promise<void> {
 
 /** Resolves at the first SIGINT or SIGTERM; the second ends the process at once. */
 function signalled(): Promise<void> {
-  // On a terminal ^C reaches us twice under npm: from the terminal, and passed on by npm.
-  const echo = process.env.npm_lifecycle_event === undefined ? 0 : ECHO;
+  // On a terminal ^C reaches us twice under `npm start`: from the terminal, and passed on by npm.
+  const echo = process.env.npm_lifecycle_event === "start" ? ECHO : 0;
   return new Promise((resolve) => {
     let first: number | undefined;
     for (const [signal, code] of Object.entries(SIGNALS)) {

@@ -1,5 +1,6 @@
 // What the schema cannot see: fields that contradict each other, or a bound that another room sets.
 
+import { resolve } from "node:path";
 import { DEFAULTS } from "./defaults.js";
 import { isLoopback, parseListen } from "./listen.js";
 import type { HostOptions, Options, PortOptions } from "./options.js";
@@ -20,47 +21,31 @@ export function check(options: Options, limits: Limits): Problem[] {
   checkListen(options.grpc?.listen ?? DEFAULTS.listen, problems);
   const maxFrame = options.maxFrame ?? DEFAULTS.maxFrame;
   if (maxFrame < MIN_FRAME || maxFrame > limits.maxFrame) {
-    problems.push({
-      path: ["maxFrame"],
-      text: foundExpected(maxFrame, `${MIN_FRAME} to ${limits.maxFrame} bytes`),
-    });
+    problems.push({ path: ["maxFrame"], text: foundExpected(maxFrame, `${MIN_FRAME} to ${limits.maxFrame} bytes`) });
   }
   return problems;
 }
 
 function checkPorts(ports: readonly PortOptions[], problems: Problem[]): void {
-  if (ports.length === 0)
-    problems.push({
-      path: ["ports"],
-      text: "no port, expected a list of at least one",
-    });
+  if (ports.length === 0) problems.push({ path: ["ports"], text: "no port, expected a list of at least one" });
   const unique = new Unique(problems);
   ports.forEach((port, i) => {
     const path = ["ports", i];
     if ((port.lif === undefined) === (port.name === undefined)) {
       const found = port.lif === undefined ? "neither lif nor name" : "both lif and name";
-      problems.push({
-        path,
-        text: `found ${found}, expected one of them: lif for an uplink, name for a collector`,
-      });
+      problems.push({ path, text: `found ${found}, expected one of them: lif for an uplink, name for a collector` });
     }
     if (port.lif !== undefined) unique.claim("lif", String(port.lif), [...path, "lif"]);
     if (port.name !== undefined) {
       if (/^host\d+$/.test(port.name)) {
-        problems.push({
-          path: [...path, "name"],
-          text: foundExpected(port.name, "a name that no host port has (host<lif>)"),
-        });
+        problems.push({ path: [...path, "name"], text: foundExpected(port.name, "a name that no host port has (host<lif>)") });
       }
       unique.claim("name", port.name, [...path, "name"]);
     }
     checkDriver(port, path, unique, problems);
     if (port.host === undefined) return;
     if (port.lif === undefined)
-      problems.push({
-        path: [...path, "host"],
-        text: "only an uplink (a port with a lif) has a host port",
-      });
+      problems.push({ path: [...path, "host"], text: "only an uplink (a port with a lif) has a host port" });
     checkDriver(port.host, [...path, "host"], unique, problems);
   });
   ports.forEach((port, i) => {
@@ -68,11 +53,8 @@ function checkPorts(ports: readonly PortOptions[], problems: Problem[]): void {
       [port, ["ports", i, "in"]],
       [port.host, ["ports", i, "host", "in"]],
     ] as const) {
-      if (driver?.driver !== "file" || driver.in === undefined || !unique.has("out", driver.in)) continue;
-      problems.push({
-        path,
-        text: `${driver.in} is the out file of a port, which would overwrite it`,
-      });
+      if (driver?.driver !== "file" || driver.in === undefined || !unique.written(driver.in)) continue;
+      problems.push({ path, text: `${driver.in} is the out file of a port, which would overwrite it` });
     }
   });
 }
@@ -84,10 +66,7 @@ function checkDriver(driver: HostOptions, path: (string | number)[], unique: Uni
   if (driver.in !== undefined) return;
   for (const key of ["loop", "realtime", "filter"] as const) {
     if (driver[key] !== undefined)
-      problems.push({
-        path: [...path, key],
-        text: "is about the file to read: expected `in` beside it",
-      });
+      problems.push({ path: [...path, key], text: "is about the file to read: expected `in` beside it" });
   }
 }
 
@@ -95,16 +74,10 @@ function checkListen(text: string, problems: Problem[]): void {
   const path = ["grpc", "listen"];
   const listen = parseListen(text);
   if (listen === undefined) {
-    problems.push({
-      path,
-      text: foundExpected(text, "host:port, for example 127.0.0.1:3443 or [::1]:3443"),
-    });
+    problems.push({ path, text: foundExpected(text, "host:port, for example 127.0.0.1:3443 or [::1]:3443") });
   } else if (!isLoopback(listen.host)) {
     const why = "beyond loopback the API needs TLS, which is not supported yet";
-    problems.push({
-      path,
-      text: `${foundExpected(text, "a loopback address such as 127.0.0.1:3443")}: ${why}`,
-    });
+    problems.push({ path, text: `${foundExpected(text, "a loopback address such as 127.0.0.1:3443")}: ${why}` });
   }
 }
 
@@ -114,18 +87,20 @@ class Unique {
 
   constructor(readonly problems: Problem[]) {}
 
-  claim(kind: string, value: string, path: readonly (string | number)[]): void {
-    const key = `${kind} ${value}`;
+  claim(kind: "lif" | "name" | "interface" | "out", value: string, path: readonly (string | number)[]): void {
+    const key = place(kind, value);
     const first = this.#first.get(key);
     if (first === undefined) this.#first.set(key, path);
-    else
-      this.problems.push({
-        path,
-        text: `found ${value}, which ports[${first[1]}] has already`,
-      });
+    else this.problems.push({ path, text: `found ${value}, which ports[${first[1]}] has already` });
   }
 
-  has(kind: string, value: string): boolean {
-    return this.#first.has(`${kind} ${value}`);
+  /** Whether this file is written by a port. */
+  written(file: string): boolean {
+    return this.#first.has(place("out", file));
   }
+}
+
+/** The same file by two names is the same. */
+function place(kind: string, value: string): string {
+  return `${kind} ${kind === "out" ? resolve(value) : value}`;
 }

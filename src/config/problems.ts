@@ -29,12 +29,7 @@ export function schemaProblems(issues: readonly z.core.$ZodIssue[], input: unkno
     if (issue.code === "unrecognized_keys") return issue.keys.map((key) => unknownKey([...path, key], issue.message));
     const found = path.reduce<unknown>((value, key) => (isMap(value) ? value[key] : undefined), input);
     if (path.at(-1) === "driver" && typeof found === "string" && LATER_DRIVERS.has(found)) {
-      return [
-        {
-          path,
-          text: `driver ${found} is not supported yet; expected ${issue.message}`,
-        },
-      ];
+      return [{ path, text: `driver ${found} is not supported yet; expected ${issue.message}` }];
     }
     return [{ path, text: foundExpected(found, issue.message) }];
   });
@@ -46,10 +41,7 @@ export function foundExpected(found: unknown, expected: string): string {
 
 function unknownKey(path: (string | number)[], expected: string): Problem {
   const name = path.filter((part) => typeof part === "string").join(".");
-  return {
-    path,
-    text: LATER.has(name) ? "not supported yet" : `unknown key, expected ${expected}`,
-  };
+  return { path, text: LATER.has(name) ? "not supported yet" : `unknown key, expected ${expected}` };
 }
 
 /** ports[0].driver */

@@ -41,8 +41,8 @@ export class SluiceClient {
 
   /** `target`: "address:port". */
   constructor(private readonly target: string) {
-    // The device is reached directly, whatever proxy the environment names.
-    const options = { "grpc.enable_http_proxy": 0 };
+    // The device is reached directly, whatever proxy the environment names. For the name see add-session.ts.
+    const options = { "grpc.enable_http_proxy": 0, "grpc.primary_user_agent": "sluice" };
     this.#sessions = new SessionTableClient(target, credentials.createInsecure(), options);
     this.#device = new DeviceClient(target, credentials.createInsecure(), options);
   }

@@ -40,7 +40,7 @@ export function createCore(config: Config, options: CoreOptions): Core {
     duplicateFlow: config.sessions.duplicateFlow,
     portOf: new Map(ports.filter((port) => port.role === "uplink").map((port) => [port.lif, port.index])),
     now: options.now,
-    seed: new Int32Array(options.random(4).slice().buffer)[0] as number,
+    seed: new Int32Array(options.random(4).slice().buffer)[0],
   });
   // One fanout group per port; the number must be free in the network namespace, hence at random.
   const groups = new Uint16Array(options.random(ports.length * 2).slice().buffer);
@@ -49,7 +49,7 @@ export function createCore(config: Config, options: CoreOptions): Core {
     (_, worker): WorkerPlan => ({
       worker,
       workers,
-      cpu: config.pin.length === 0 ? -1 : (config.pin[worker % config.pin.length] as number),
+      cpu: config.pin.length === 0 ? -1 : config.pin[worker % config.pin.length],
       maxFrame: config.maxFrame,
       ports,
       fanout: [...groups],

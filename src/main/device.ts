@@ -39,7 +39,15 @@ export async function startDevice(config: Config, log: Log): Promise<Device> {
   };
   try {
     const interfaces = prepare(config);
-    for (const each of interfaces) undo.push(() => each.prepared.restore());
+    // However the process ends, short of SIGKILL, the interfaces are put back.
+    const restore = () => {
+      for (const each of interfaces) each.prepared.restore();
+    };
+    process.once("exit", restore);
+    undo.push(() => {
+      process.off("exit", restore);
+      restore();
+    });
     const core = createCore(config, { random: randomBytes, now: Date.now() });
     const { sessions } = core;
     const closed = new ClosedSessions(config.sessions.closedBacklog);
@@ -53,8 +61,10 @@ export async function startDevice(config: Config, log: Log): Promise<Device> {
     await pool.start();
     undo.push(() => pool.stop());
     undo.push(startAging(sessions, Date.now));
-    const closing = setInterval(() => core.removeClosed(Date.now()), CLOSED_PERIOD);
-    undo.push(() => clearInterval(closing));
+    if (config.sessions.tcpClose === "device") {
+      const closing = setInterval(() => core.removeClosed(Date.now()), CLOSED_PERIOD);
+      undo.push(() => clearInterval(closing));
+    }
     undo.push(watchLinks(interfaces, log));
 
     let stopping = false;

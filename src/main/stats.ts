@@ -66,7 +66,7 @@ export function addUp(config: Config, counters: readonly Counters[]): DeviceTota
       name: reason.name,
       kind: reason.kind,
       sentence: reason.sentence,
-      packets: sum(counters, (worker) => worker.fates[fate] as number),
+      packets: sum(counters, (worker) => worker.fates[fate]),
     }),
   );
   const kind = (wanted: FateKind) => sum(fates, (fate) => (fate.kind === wanted ? fate.packets : 0));
@@ -108,9 +108,9 @@ export function statsResponse(totals: DeviceTotals, core: Core, closed: ClosedSe
     workers: core.counters.map((counters, worker) => ({
       worker,
       serving: pool.isServing(worker),
-      restarts: pool.restarts[worker] as number,
+      restarts: pool.restarts[worker],
       rxPackets: BigInt(sum(core.config.ports, (port) => counters.port(port.index)[PortCounter.rxFrames] as number)),
-      forwardedPackets: BigInt(counters.fates[Fate.forwarded] as number),
+      forwardedPackets: BigInt(counters.fates[Fate.forwarded]),
     })),
     sessions: {
       capacity: BigInt(capacity),

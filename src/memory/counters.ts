@@ -39,6 +39,6 @@ export class Counters {
 
   /** By PortCounter. */
   port(index: number): Float64Array {
-    return this.#ports[index] as Float64Array;
+    return this.#ports[index];
   }
 }

@@ -29,9 +29,9 @@ export class EventRing {
   /** Worker only. */
   push(event: number): void {
     const words = this.#words;
-    const tail = words[Place.tail] as number;
+    const tail = words[Place.tail];
     if (((tail - Atomics.load(words, Place.head)) | 0) >= SIZE) {
-      words[Place.dropped] = (words[Place.dropped] as number) + 1;
+      words[Place.dropped] = words[Place.dropped] + 1;
       return;
     }
     words[Place.entries + (tail & (SIZE - 1))] = event;
@@ -41,10 +41,10 @@ export class EventRing {
   /** Control only: hands over every event that is there now. */
   drain(take: (event: number) => void): void {
     const words = this.#words;
-    let head = words[Place.head] as number;
+    let head = words[Place.head];
     const tail = Atomics.load(words, Place.tail);
     while (head !== tail) {
-      take(words[Place.entries + (head & (SIZE - 1))] as number);
+      take(words[Place.entries + (head & (SIZE - 1))]);
       head = (head + 1) | 0;
       Atomics.store(words, Place.head, head);
     }

@@ -25,7 +25,7 @@ export class Grace {
   /** Whether every worker was outside a burst at begin() or has left that one. */
   over(): boolean {
     for (let w = 0; w < this.workers; w++) {
-      const seen = this.#seen[w] as number;
+      const seen = this.#seen[w];
       if ((seen & 1) === 1) {
         if (Atomics.load(this.words, wordOf(w, Word.burst)) === seen) return false;
         this.#seen[w] = 0;

@@ -121,7 +121,7 @@ export class AfPacketPort implements Port {
     try {
       this.#serve(Math.abs(ifindex));
     } catch (cause) {
-      throw openError(port, cause);
+      throw openError(port, share.fanout, cause);
     }
     this.down = ifindex < 0;
   }
@@ -320,14 +320,16 @@ function insertTag(halves: Uint16Array, start: number, tci: number, tpid: number
   halves[(start + Ethernet.type + Vlan.tci) >> 1] = swap16(tci);
 }
 
-function openError(port: AfPacketConfig, cause: unknown): SluiceError {
+function openError(port: AfPacketConfig, fanout: number, cause: unknown): SluiceError {
   const { driver } = port;
   const code = (cause as NodeJS.ErrnoException).code;
   if (code === "EPERM") return rightsError(`opening port ${port.name} on ${driver.interface}`, "CAP_NET_RAW", cause);
-  const hint =
-    code === "ENOMEM"
-      ? `: there is no memory for a ring of ${driver.rxFrames} frames of ${driver.rxFrameSize} bytes; lower rxFrames`
-      : "";
+  let hint = "";
+  if (code === "ENOMEM") {
+    hint = `: there is no memory for a ring of ${driver.rxFrames} frames of ${driver.rxFrameSize} bytes; lower rxFrames`;
+  } else if ((cause as NodeJS.ErrnoException).syscall === "setsockopt(PACKET_FANOUT)") {
+    hint = `: fanout group ${fanout} is in use on another interface, by another process perhaps`;
+  }
   return new SluiceError("interface", `opening port ${port.name} on ${driver.interface}: ${(cause as Error).message}${hint}`, {
     cause,
   });

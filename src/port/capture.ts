@@ -74,7 +74,7 @@ export class CaptureReader {
 
   #tellFailure(): void {
     this.#told = true;
-    const records = this.state[CaptureState.records] as number;
+    const records = this.state[CaptureState.records];
     const text = `reading the capture ${this.path} failed after record ${records}: ${this.#reader.error()}`;
     this.#tell(new SluiceError("file", `${text}; what came before is used`));
   }

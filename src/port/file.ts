@@ -98,9 +98,9 @@ export class FilePort implements Port {
       if (now - this.#start - next > LATE) this.#start = now - next;
       const state = reader.state;
       // A microsecond of grace, for what the conversions round off.
-      const due = (state[CaptureState.firstNsec] as number) + (now - this.#start) * 1e6 + 1000;
+      const due = state[CaptureState.firstNsec] + (now - this.#start) * 1e6 + 1000;
       const seconds = Math.floor(due / 1e9);
-      limitSec = (state[CaptureState.firstSec] as number) + seconds;
+      limitSec = state[CaptureState.firstSec] + seconds;
       limitNsec = Math.floor(due - seconds * 1e9);
     }
     const n = reader.read(burst, BURST - burst.n, limitSec, limitNsec);
@@ -115,10 +115,10 @@ export class FilePort implements Port {
     if (this.#writer !== undefined) {
       const { time } = burst;
       for (let k = 0; k < n; k++) {
-        const i = list[k] as number;
-        const seconds = Math.floor((time[i] as number) / 1000);
+        const i = list[k];
+        const seconds = Math.floor(time[i] / 1000);
         this.#sec[i] = seconds;
-        this.#nsec[i] = Math.floor(((time[i] as number) - seconds * 1000) * 1e6);
+        this.#nsec[i] = Math.floor((time[i] - seconds * 1000) * 1e6);
       }
       try {
         this.#writer.write(burst, list, n, this.#sec, this.#nsec);
@@ -130,9 +130,9 @@ export class FilePort implements Port {
       }
     }
     let bytes = 0;
-    for (let k = 0; k < n; k++) bytes += burst.wire[list[k] as number] as number;
-    (this.#counter[PortCounter.txFrames] as number) += n;
-    (this.#counter[PortCounter.txBytes] as number) += bytes;
+    for (let k = 0; k < n; k++) bytes += burst.wire[list[k]];
+    this.#counter[PortCounter.txFrames] += n;
+    this.#counter[PortCounter.txBytes] += bytes;
     return n;
   }
 
@@ -162,23 +162,23 @@ export class FilePort implements Port {
     for (let i = from; i < from + n; i++) {
       burst.port[i] = this.index;
       burst.time[i] = burst.now;
-      bytes += burst.wire[i] as number;
+      bytes += burst.wire[i];
     }
     burst.n = from + n;
     this.#round += n;
-    (this.#counter[PortCounter.rxFrames] as number) += n;
-    (this.#counter[PortCounter.rxBytes] as number) += bytes;
+    this.#counter[PortCounter.rxFrames] += n;
+    this.#counter[PortCounter.rxBytes] += bytes;
   }
 
   #countOversize(state: Float64Array): void {
-    const frames = (state[CaptureState.oversize] as number) - this.#oversize;
+    const frames = state[CaptureState.oversize] - this.#oversize;
     if (frames === 0) return;
-    const bytes = (state[CaptureState.oversizeBytes] as number) - this.#oversizeBytes;
+    const bytes = state[CaptureState.oversizeBytes] - this.#oversizeBytes;
     this.#oversize += frames;
     this.#oversizeBytes += bytes;
-    (this.#counter[PortCounter.rxFrames] as number) += frames;
-    (this.#counter[PortCounter.rxBytes] as number) += bytes;
-    (this.#fates[Fate.oversize] as number) += frames;
+    this.#counter[PortCounter.rxFrames] += frames;
+    this.#counter[PortCounter.rxBytes] += bytes;
+    this.#fates[Fate.oversize] += frames;
   }
 
   /**
@@ -186,7 +186,7 @@ export class FilePort implements Port {
    * play parts of one capture stay in step.
    */
   #endRound(burst: Burst, reader: CaptureReader): void {
-    const records = reader.state[CaptureState.records] as number;
+    const records = reader.state[CaptureState.records];
     const span = this.#elapsed(CaptureState.lastSec);
     this.#start += span + (span > 0 ? span / (records - 1) : ROUND);
     if (this.#loop && this.#round === 0) {
@@ -204,7 +204,7 @@ export class FilePort implements Port {
   /** Milliseconds from the first record of the file to the time at this index of its state. */
   #elapsed(at: CaptureState.nextSec | CaptureState.lastSec): number {
     const state = (this.#reader as CaptureReader).state;
-    const seconds = (state[at] as number) - (state[CaptureState.firstSec] as number);
-    return seconds * 1e3 + ((state[at + 1] as number) - (state[CaptureState.firstNsec] as number)) / 1e6;
+    const seconds = state[at] - state[CaptureState.firstSec];
+    return seconds * 1e3 + (state[at + 1] - state[CaptureState.firstNsec]) / 1e6;
   }
 }

@@ -9,6 +9,7 @@
 
 import type { Frames } from "../memory/frames.js";
 import { Fate } from "../reason.js";
+import { be16, be32 } from "../wire/bytes.js";
 import { copySum, finish, pseudo4, pseudo6, sum, swap16 } from "../wire/checksum.js";
 import { Ethernet, EtherType, Vlan } from "../wire/ethernet.js";
 import { Geneve } from "../wire/geneve.js";
@@ -90,7 +91,7 @@ export class Segmenter {
       if (at + Tcp.length > this.#end) return Fate.malformedGso;
       own = (bytes[at + Tcp.dataOffset] >> 4) * 4;
       if (own < Tcp.length) return Fate.malformedGso;
-      this.#sequence = (be16(bytes, at + Tcp.sequence) << 16) | be16(bytes, at + Tcp.sequence + 2);
+      this.#sequence = be32(bytes, at + Tcp.sequence);
       this.#flags = bytes[at + Tcp.flags];
     }
     this.#headers = this.#transport + own;
@@ -286,8 +287,4 @@ export class Segmenter {
     this.#start += Ipv6Jumbo.length;
     return Ipv6Jumbo.length;
   }
-}
-
-function be16(bytes: Uint8Array, at: number): number {
-  return (bytes[at] << 8) | bytes[at + 1];
 }

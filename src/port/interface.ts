@@ -4,7 +4,8 @@
 // whatever our end is set to, and src/port/gso.ts splits.
 //
 // restore() puts back what was changed, and nothing else. Permanent global IPv6 addresses, which the kernel forgets when
-// IPv6 is disabled, are added again; IPv6 routes beyond those that follow from the addresses are not.
+// IPv6 is disabled, are added again, without flags such as nodad; IPv6 routes beyond those that follow from the addresses
+// are not.
 // Only the main routing table is looked at for a default route (/proc/net/route).
 
 import { readFileSync, writeFileSync } from "node:fs";
@@ -18,6 +19,9 @@ const enum Iff {
   running = 0x40,
   noArp = 0x80,
 }
+
+/** ARPHRD_ETHER of <linux/if_arp.h>. */
+const ETHERNET = 1;
 
 /** Commands and flags of <linux/ethtool.h>. */
 const enum Ethtool {
@@ -99,6 +103,12 @@ function prepare(driver: AfPacketDriver): Changes {
   }
   permitted(doing, "CAP_NET_RAW", () => native.probePacket());
   permitted(doing, "CAP_NET_ADMIN", () => native.linkFlags(name, 0, 0));
+  if (link.type !== ETHERNET) {
+    throw new SluiceError(
+      "interface",
+      `${doing}: it carries no Ethernet frames (ARPHRD type ${link.type}); choose another interface`,
+    );
+  }
   if (!driver.force) refuseUsed(name, link.master);
 
   // The way back, last change first.

@@ -91,8 +91,8 @@ export function readSink(sink: SharedArrayBuffer): { frames: Uint8Array[]; wire:
   const wire: number[] = [];
   const kept = Atomics.load(words, SinkWord.kept);
   for (let at: number = SinkWord.count; frames.length < kept; ) {
-    const length = words[at] as number;
-    wire.push(words[at + 1] as number);
+    const length = words[at];
+    wire.push(words[at + 1]);
     frames.push(bytes.slice((at + KEPT) * 4, (at + KEPT) * 4 + length));
     at += KEPT + ((length + 3) >> 2);
   }
@@ -132,10 +132,10 @@ export class MemoryPort implements Port {
     this.#counter = counters.port(index);
     const source = driver.source ?? new SharedArrayBuffer(HEADER);
     const header = new Int32Array(source);
-    const frames = header[SourceWord.frames] as number;
+    const frames = header[SourceWord.frames];
     this.#source = new BigInt64Array(source);
     this.#lengths = new Uint16Array(source);
-    this.#stride = header[SourceWord.stride] as number;
+    this.#stride = header[SourceWord.stride];
     this.#end = HEADER + frames * this.#stride;
     const reads = frames > 0 && (worker === 0 || driver.everyWorker);
     this.#left = reads ? (driver.total ?? frames) : 0;
@@ -164,7 +164,7 @@ export class MemoryPort implements Port {
     let longest = 0;
     for (let i = from; i < from + n; i++) {
       const start = slotStart(i);
-      const frame = lengths[at >> 1] as number;
+      const frame = lengths[at >> 1];
       const s = at >> 3;
       const d = (start - LENGTH) >> 3;
       slots[d] = source[s] as bigint;
@@ -189,8 +189,8 @@ export class MemoryPort implements Port {
     this.#at = at;
     this.#left -= n;
     burst.n = from + n;
-    (this.#counter[PortCounter.rxFrames] as number) += n;
-    (this.#counter[PortCounter.rxBytes] as number) += bytes;
+    this.#counter[PortCounter.rxFrames] += n;
+    this.#counter[PortCounter.rxBytes] += bytes;
     return n;
   }
 
@@ -199,7 +199,7 @@ export class MemoryPort implements Port {
     let at = this.#at;
     for (let i = burst.n; i < burst.n + n; i++) {
       const s = at >> 3;
-      const end = s + ((LENGTH + (burst.length[i] as number) + 7) >> 3);
+      const end = s + ((LENGTH + burst.length[i] + 7) >> 3);
       if (end > s + CHUNK / 8) this.#slots.set(this.#source.subarray(s + CHUNK / 8, end), (slotStart(i) + CHUNK - LENGTH) >> 3);
       at += this.#stride;
       if (at === this.#end) at = HEADER;
@@ -209,11 +209,11 @@ export class MemoryPort implements Port {
   tx(burst: Burst, list: Int32Array, n: number): number {
     const wire = burst.wire;
     let bytes = 0;
-    for (let k = 0; k < n; k++) bytes += wire[list[k] as number] as number;
-    (this.#counter[PortCounter.txFrames] as number) += n;
-    (this.#counter[PortCounter.txBytes] as number) += bytes;
+    for (let k = 0; k < n; k++) bytes += wire[list[k]];
+    this.#counter[PortCounter.txFrames] += n;
+    this.#counter[PortCounter.txBytes] += bytes;
     if (this.#sink !== undefined && this.#sinkBytes !== undefined) {
-      for (let k = 0; k < n; k++) keep(this.#sink, this.#sinkBytes, burst, list[k] as number);
+      for (let k = 0; k < n; k++) keep(this.#sink, this.#sinkBytes, burst, list[k]);
     }
     return n;
   }
@@ -228,8 +228,8 @@ export class MemoryPort implements Port {
 }
 
 function keep(sink: Int32Array, bytes: Uint8Array, burst: Burst, i: number): void {
-  const start = burst.offset[i] as number;
-  const length = burst.length[i] as number;
+  const start = burst.offset[i];
+  const length = burst.length[i];
   const size = KEPT + ((length + 3) >> 2);
   // Once over its end it stays there: the count of words must not wrap.
   const full = Atomics.load(sink, SinkWord.used) > sink.length;
@@ -239,7 +239,7 @@ function keep(sink: Int32Array, bytes: Uint8Array, burst: Burst, i: number): voi
     return;
   }
   sink[at] = length;
-  sink[at + 1] = burst.wire[i] as number;
+  sink[at + 1] = burst.wire[i];
   bytes.set(burst.frames.bytes.subarray(start, start + length), (at + KEPT) * 4);
   Atomics.add(sink, SinkWord.kept, 1);
 }

@@ -33,8 +33,8 @@ export class CaptureMerge {
     this.nextNsec = 0;
     for (let i = 0; i < this.readers.length; i++) {
       const state = (this.readers[i] as CaptureReader).state;
-      const sec = state[CaptureState.nextSec] as number;
-      const nsec = state[CaptureState.nextNsec] as number;
+      const sec = state[CaptureState.nextSec];
+      const nsec = state[CaptureState.nextNsec];
       if (sec < this.nextSec || (sec === this.nextSec && nsec < this.nextNsec)) {
         this.nextSec = sec;
         this.nextNsec = nsec;
@@ -53,8 +53,8 @@ export class CaptureMerge {
     for (let i = 0; i < this.readers.length; i++) {
       if (i === input) continue;
       const state = (this.readers[i] as CaptureReader).state;
-      let sec = state[CaptureState.nextSec] as number;
-      let nsec = state[CaptureState.nextNsec] as number;
+      let sec = state[CaptureState.nextSec];
+      let nsec = state[CaptureState.nextNsec];
       // An earlier input has the first turn at its time; so the other's ends a nanosecond before.
       if (i < input && --nsec < 0) {
         nsec += 1e9;
@@ -88,7 +88,7 @@ export async function mergeCaptures(parts: readonly string[], out: string, tell:
       burst.n = 0;
       if (turn % BREATH === 0) await setImmediate();
     }
-    const large = readers.find((reader) => (reader.state[CaptureState.oversize] as number) > 0);
+    const large = readers.find((reader) => reader.state[CaptureState.oversize] > 0);
     if (large) throw new SluiceError("file", `merging ${large.path} failed: it has frames longer than ${FRAME_LIMIT} bytes`);
   } finally {
     merge.close();

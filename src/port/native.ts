@@ -148,6 +148,8 @@ export interface PacketSocket {
 export interface NativeLink {
   readonly ifindex: number;
   readonly flags: number;
+  /** ARPHRD_ value. */
+  readonly type: number;
   readonly mtu: number;
   /** IF_OPER_ value of RFC 2863. */
   readonly operstate: number;

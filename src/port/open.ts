@@ -69,7 +69,7 @@ function open(port: PortConfig, options: OpenOptions): Port {
     case "af_packet":
       return openAfPacket(
         { ...port, driver },
-        { workers: options.workers, fanout: options.fanout[port.index] as number },
+        { workers: options.workers, fanout: options.fanout[port.index] },
         options.frames,
         options.counters,
         options.maxFrame,

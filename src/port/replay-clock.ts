@@ -65,7 +65,7 @@ export class ReplayGate {
     if (generation === this.#generation) return;
     this.#generation = generation;
     this.#arrived = false;
-    const limit = this.#times[Time.limit] as number;
+    const limit = this.#times[Time.limit];
     this.limitSec = Math.floor(limit / 1000);
     this.limitNsec = (limit - this.limitSec * 1000) * 1e6;
   }
@@ -145,7 +145,7 @@ export class ReplayClock {
 
   #next(): number {
     let next = Number.POSITIVE_INFINITY;
-    for (let w = 0; w < this.#workers; w++) next = Math.min(next, this.#times[Time.next + w] as number);
+    for (let w = 0; w < this.#workers; w++) next = Math.min(next, this.#times[Time.next + w]);
     return next;
   }
 

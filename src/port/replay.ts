@@ -147,23 +147,23 @@ export class ReplaySource implements Port {
     for (let i = burst.n; i < burst.n + n; i++) {
       if (this.#workers > 1) {
         const at = slotStart(i);
-        if (symmetricHash(frames, at, length[i] as number) % this.#workers !== this.#worker) continue;
+        if (symmetricHash(frames, at, length[i]) % this.#workers !== this.#worker) continue;
         if (to !== i) {
-          frames.bytes.copyWithin(slotStart(to), at, at + (length[i] as number));
-          length[to] = length[i] as number;
-          wire[to] = wire[i] as number;
-          sec[to] = sec[i] as number;
-          nsec[to] = nsec[i] as number;
-          time[to] = time[i] as number;
+          frames.bytes.copyWithin(slotStart(to), at, at + length[i]);
+          length[to] = length[i];
+          wire[to] = wire[i];
+          sec[to] = sec[i];
+          nsec[to] = nsec[i];
+          time[to] = time[i];
         }
       }
       burst.port[to] = port;
-      bytes += wire[to] as number;
+      bytes += wire[to];
       to++;
     }
     const counter = this.#counters.port(port);
-    (counter[PortCounter.rxFrames] as number) += to - burst.n;
-    (counter[PortCounter.rxBytes] as number) += bytes;
+    counter[PortCounter.rxFrames] += to - burst.n;
+    counter[PortCounter.rxBytes] += bytes;
     burst.n = to;
   }
 
@@ -171,15 +171,15 @@ export class ReplaySource implements Port {
   #countOversize(input: number): void {
     if (this.#worker !== 0) return;
     const state = (this.#merge.readers[input] as CaptureReader).state;
-    const frames = (state[CaptureState.oversize] as number) - (this.#counted[input * 2] as number);
+    const frames = state[CaptureState.oversize] - this.#counted[input * 2];
     if (frames === 0) return;
-    const bytes = (state[CaptureState.oversizeBytes] as number) - (this.#counted[input * 2 + 1] as number);
-    (this.#counted[input * 2] as number) += frames;
-    (this.#counted[input * 2 + 1] as number) += bytes;
+    const bytes = state[CaptureState.oversizeBytes] - this.#counted[input * 2 + 1];
+    this.#counted[input * 2] += frames;
+    this.#counted[input * 2 + 1] += bytes;
     const counter = this.#counters.port((this.#inputs[input] as ReplayInput).port);
-    (counter[PortCounter.rxFrames] as number) += frames;
-    (counter[PortCounter.rxBytes] as number) += bytes;
-    (this.#counters.fates[Fate.oversize] as number) += frames;
+    counter[PortCounter.rxFrames] += frames;
+    counter[PortCounter.rxBytes] += bytes;
+    this.#counters.fates[Fate.oversize] += frames;
   }
 }
 
@@ -216,9 +216,9 @@ export class ReplaySink implements Port {
       return 0;
     }
     let bytes = 0;
-    for (let k = 0; k < n; k++) bytes += burst.wire[list[k] as number] as number;
-    (this.#counter[PortCounter.txFrames] as number) += n;
-    (this.#counter[PortCounter.txBytes] as number) += bytes;
+    for (let k = 0; k < n; k++) bytes += burst.wire[list[k]];
+    this.#counter[PortCounter.txFrames] += n;
+    this.#counter[PortCounter.txBytes] += bytes;
     return n;
   }
 

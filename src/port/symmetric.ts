@@ -42,12 +42,12 @@ function pair(bytes: Uint8Array, a: number, b: number, length: number): number {
 /** FNV-1a with the finalizer of MurmurHash3, since the sum is taken modulo a small number. */
 function hash(bytes: Uint8Array, offset: number, length: number): number {
   let h = 0x811c9dc5 | 0;
-  for (let i = offset; i < offset + length; i++) h = Math.imul(h ^ (bytes[i] as number), 0x01000193);
+  for (let i = offset; i < offset + length; i++) h = Math.imul(h ^ bytes[i], 0x01000193);
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
   h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
   return h ^ (h >>> 16);
 }
 
 function word16(bytes: Uint8Array, at: number): number {
-  return ((bytes[at] as number) << 8) | (bytes[at + 1] as number);
+  return (bytes[at] << 8) | bytes[at + 1];
 }

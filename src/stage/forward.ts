@@ -22,14 +22,14 @@ export class Departures {
     const ends = this.#ends;
     counts.fill(0);
     for (let i = 0; i < n; i++) {
-      if (ends[fate[i] as number] === 1) continue;
-      const port = egress[i] as number;
+      if (ends[fate[i]] === 1) continue;
+      const port = egress[i];
       if (port < 0) {
         fate[i] = Fate.noPeer;
         continue;
       }
-      const count = counts[port] as number;
-      (lists[port] as Int32Array)[count] = i;
+      const count = counts[port];
+      lists[port][count] = i;
       counts[port] = count + 1;
     }
   }

@@ -24,24 +24,20 @@ import { Role, type Topology } from "./topology.js";
 export function parse(burst: Burst, topology: Topology): void {
   const { n, port, kind, fate, egress } = burst;
   for (let i = 0; i < n; i++) {
-    const p = port[i] as number;
-    const role = topology.role[p] as number;
+    const p = port[i];
+    const role = topology.role[p];
     kind[i] = 0;
-    egress[i] = topology.miss[p] as number;
+    egress[i] = topology.miss[p];
     fate[i] =
-      role === Role.uplink
-        ? parseFrame(burst, i, topology.lif[p] as number)
-        : role === Role.host
-          ? Fate.fromHost
-          : Fate.collectorRx;
+      role === Role.uplink ? parseFrame(burst, i, topology.lif[p]) : role === Role.host ? Fate.fromHost : Fate.collectorRx;
   }
 }
 
 function parseFrame(burst: Burst, i: number, lif: number): Fate {
   const bytes = burst.frames.bytes;
-  const start = burst.offset[i] as number;
-  const end = start + (burst.length[i] as number);
-  const wireEnd = start + (burst.wire[i] as number);
+  const start = burst.offset[i];
+  const end = start + burst.length[i];
+  const wireEnd = start + burst.wire[i];
   let at = start + Ethernet.length;
   if (at > end) return Fate.malformed;
   let type = be16(bytes, start + Ethernet.type);
@@ -64,22 +60,22 @@ function parseIpv4(burst: Burst, i: number, l3: number, end: number, wireEnd: nu
   const l4 = l3 + Ipv4.length;
   const l4End = l3 + be16(bytes, l3 + Ipv4.totalLength);
   if (l4End > wireEnd || l4End < l4) return Fate.malformed;
-  const versionIhl = bytes[l3] as number;
+  const versionIhl = bytes[l3];
   if (versionIhl !== Ipv4.plain) {
     const header = (versionIhl & Ipv4.ihlMask) << 2;
     return versionIhl >>> 4 === 4 && header > Ipv4.length && l3 + header <= l4End ? Fate.ipOptions : Fate.malformed;
   }
   if ((be16(bytes, l3 + Ipv4.flagsFragment) & Ipv4.fragmentMask) !== 0) return Fate.fragment;
-  return parseTransport(burst, i, Kind.ipv4, bytes[l3 + Ipv4.protocol] as number, l3, l4, l4End, end, lif, vlan);
+  return parseTransport(burst, i, Kind.ipv4, bytes[l3 + Ipv4.protocol], l3, l4, l4End, end, lif, vlan);
 }
 
 function parseIpv6(burst: Burst, i: number, l3: number, end: number, wireEnd: number, lif: number, vlan: number): Fate {
   const bytes = burst.frames.bytes;
   const l4 = l3 + Ipv6.length;
-  if (l4 > end || (bytes[l3] as number) >>> 4 !== 6) return Fate.malformed;
+  if (l4 > end || bytes[l3] >>> 4 !== 6) return Fate.malformed;
   const l4End = l4 + be16(bytes, l3 + Ipv6.payloadLength);
   if (l4End > wireEnd) return Fate.malformed;
-  return parseTransport(burst, i, Kind.ipv6, bytes[l3 + Ipv6.nextHeader] as number, l3, l4, l4End, end, lif, vlan);
+  return parseTransport(burst, i, Kind.ipv6, bytes[l3 + Ipv6.nextHeader], l3, l4, l4End, end, lif, vlan);
 }
 
 function parseTransport(
@@ -98,9 +94,9 @@ function parseTransport(
   let kind = version | Kind.flow;
   if (protocol === Protocol.tcp) {
     if (l4 + Tcp.length > l4End || l4 + Tcp.length > end) return Fate.malformed;
-    const header = ((bytes[l4 + Tcp.dataOffset] as number) >>> 4) << 2;
+    const header = (bytes[l4 + Tcp.dataOffset] >>> 4) << 2;
     if (header < Tcp.length || l4 + header > l4End) return Fate.malformed;
-    kind |= ((bytes[l4 + Tcp.flags] as number) & TcpFlag.control) !== 0 ? Kind.tcp | Kind.control : Kind.tcp;
+    kind |= (bytes[l4 + Tcp.flags] & TcpFlag.control) !== 0 ? Kind.tcp | Kind.control : Kind.tcp;
   } else if (protocol === Protocol.udp) {
     if (l4 + Udp.length > l4End || l4 + Udp.length > end) return Fate.malformed;
     const length = be16(bytes, l4 + Udp.totalLength);

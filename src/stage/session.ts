@@ -20,13 +20,13 @@ export function decide(burst: Burst, sessions: SessionLookup, closed: EventRing)
   const { n, kind, ref, wire, time, fate, egress } = burst;
   const { records, lanes } = sessions;
   for (let i = 0; i < n; i++) {
-    const hit = ref[i] as number;
+    const hit = ref[i];
     if (hit < 0) continue;
     const slot = hit >>> 1;
     const direction = hit & 1;
     const base = slot << Record.shift;
-    const k = kind[i] as number;
-    if ((k & Kind.control) !== 0 || ((k & Kind.tcp) !== 0 && ((records[base + Record.tcp] as number) & TcpBit.bothFins) !== 0)) {
+    const k = kind[i];
+    if ((k & Kind.control) !== 0 || ((k & Kind.tcp) !== 0 && (records[base + Record.tcp] & TcpBit.bothFins) !== 0)) {
       if (track(burst, i, records, base, direction)) closed.push(slot);
       if ((k & Kind.control) !== 0) {
         fate[i] = Fate.tcpControl;
@@ -35,10 +35,10 @@ export function decide(burst: Burst, sessions: SessionLookup, closed: EventRing)
     }
     const lane = slot << Lane.shift;
     const count = lane + (direction << 1);
-    lanes[count] = (lanes[count] as number) + 1;
-    lanes[count + 1] = (lanes[count + 1] as number) + (wire[i] as number);
-    lanes[lane + Lane.lastSeen] = time[i] as number;
-    const decision = records[base + Record.decision] as number;
+    lanes[count] = lanes[count] + 1;
+    lanes[count + 1] = lanes[count + 1] + wire[i];
+    lanes[lane + Lane.lastSeen] = time[i];
+    const decision = records[base + Record.decision];
     if (decision >>> Decision.actionShift === Action.forward) {
       fate[i] = Fate.forwarded;
       egress[i] = (decision >>> (direction * Decision.directionShift)) & Decision.portMask;
@@ -51,14 +51,12 @@ export function decide(burst: Burst, sessions: SessionLookup, closed: EventRing)
 /** Moves the TCP state of a session by one segment. @returns whether it closed the connection */
 function track(burst: Burst, i: number, records: Int32Array, base: number, direction: number): boolean {
   const bytes = burst.frames.bytes;
-  const l3 = burst.l3[i] as number;
-  const l4 = burst.l4[i] as number;
-  const flags = bytes[l4 + Tcp.flags] as number;
+  const l3 = burst.l3[i];
+  const l4 = burst.l4[i];
+  const flags = bytes[l4 + Tcp.flags];
   const l4Length =
-    ((burst.kind[i] as number) & Kind.ipv4) !== 0
-      ? be16(bytes, l3 + Ipv4.totalLength) - Ipv4.length
-      : be16(bytes, l3 + Ipv6.payloadLength);
-  const payload = l4Length - (((bytes[l4 + Tcp.dataOffset] as number) >>> 4) << 2);
+    (burst.kind[i] & Kind.ipv4) !== 0 ? be16(bytes, l3 + Ipv4.totalLength) - Ipv4.length : be16(bytes, l3 + Ipv6.payloadLength);
+  const payload = l4Length - ((bytes[l4 + Tcp.dataOffset] >>> 4) << 2);
   const fin = (flags & TcpFlag.fin) !== 0 ? 1 : 0;
   const end = (be32(bytes, l4 + Tcp.sequence) + payload + fin) | 0;
   return tcpSegment(records, base, direction, flags, end, be32(bytes, l4 + Tcp.acknowledgment));

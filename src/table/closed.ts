@@ -148,17 +148,17 @@ export class ClosedSessions {
   read(at: number): SessionInfo {
     const { numbers, ids } = this.#chunks.get(Math.floor(at / CHUNK)) as Chunk;
     const base = (at % CHUNK) * Field.count;
-    const end = numbers[base + Field.end] as number;
+    const end = numbers[base + Field.end];
     return {
       id: ids[base + Field.id] as bigint,
-      inPackets: numbers[base + Field.inPackets] as number,
-      outPackets: numbers[base + Field.outPackets] as number,
-      inBytes: numbers[base + Field.inBytes] as number,
-      outBytes: numbers[base + Field.outBytes] as number,
+      inPackets: numbers[base + Field.inPackets],
+      outPackets: numbers[base + Field.outPackets],
+      inBytes: numbers[base + Field.inBytes],
+      outBytes: numbers[base + Field.outBytes],
       state: end % STATES,
       closeCode: Math.floor(end / STATES),
-      startTime: numbers[base + Field.startTime] as number,
-      endTime: numbers[base + Field.endTime] as number,
+      startTime: numbers[base + Field.startTime],
+      endTime: numbers[base + Field.endTime],
     };
   }
 

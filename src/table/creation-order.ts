@@ -40,8 +40,8 @@ export class CreationOrder {
 
   remove(slot: number): void {
     const link = slot + 1;
-    const next = this.#next[link] as number;
-    const previous = this.#previous[link] as number;
+    const next = this.#next[link];
+    const previous = this.#previous[link];
     this.#next[previous] = next;
     if (next === 0) this.#last = previous;
     else this.#previous[next] = previous;
@@ -51,7 +51,7 @@ export class CreationOrder {
 
   /** The slot behind this one (-1: the first), or -1 at the end. */
   after(slot: number): number {
-    return (this.#next[slot + 1] as number) - 1;
+    return this.#next[slot + 1] - 1;
   }
 
   /** A cursor behind this slot, or (-1) before the first. To be closed. */

@@ -23,7 +23,7 @@ export interface HashKey {
 /** @param random 12 random bytes (or bytes that follow from a seed, in replay). */
 export function hashKey(random: Uint8Array): HashKey {
   const words = new Int32Array(random.slice(0, 12).buffer);
-  return { start: words[0] as number, k1: (words[1] as number) | 1, k2: (words[2] as number) | 1 };
+  return { start: words[0], k1: words[1] | 1, k2: words[2] | 1 };
 }
 
 /** Absorbs one word. */

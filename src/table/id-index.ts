@@ -45,7 +45,7 @@ export class IdIndex {
 
   /** The slot of a session id, or -1. */
   get(id: bigint): number {
-    return (this.#buckets[this.#find(id)] as number) - 1;
+    return this.#buckets[this.#find(id)] - 1;
   }
 
   /** Puts `id` at `slot`. The slot must not hold another id; an id that is already there moves to `slot`. */
@@ -63,15 +63,15 @@ export class IdIndex {
     const buckets = this.#buckets;
     const mask = this.#mask;
     let hole = this.#find(id);
-    const slot = (buckets[hole] as number) - 1;
+    const slot = buckets[hole] - 1;
     if (slot < 0) {
       return -1;
     }
     // An entry behind the hole may fill it unless that is before the bucket where its own search begins.
     for (let next = (hole + 1) & mask; buckets[next] !== 0; next = (next + 1) & mask) {
-      const home = this.#home((buckets[next] as number) - 1);
+      const home = this.#home(buckets[next] - 1);
       if (((next - home) & mask) >= ((next - hole) & mask)) {
-        buckets[hole] = buckets[next] as number;
+        buckets[hole] = buckets[next];
         hole = next;
       }
     }
@@ -88,13 +88,13 @@ export class IdIndex {
   /** The bucket of `id`, or the empty one where it belongs. */
   #find(id: bigint): number {
     this.#id[0] = id;
-    const low = this.#idWords[Word.low] as number;
-    const high = this.#idWords[Word.high] as number;
+    const low = this.#idWords[Word.low];
+    const high = this.#idWords[Word.high];
     const buckets = this.#buckets;
     const words = this.#words;
     let bucket = this.#hash(low, high);
     for (;;) {
-      const entry = buckets[bucket] as number;
+      const entry = buckets[bucket];
       if (entry === 0) {
         return bucket;
       }
@@ -108,7 +108,7 @@ export class IdIndex {
 
   #home(slot: number): number {
     const at = slot * Word.count;
-    return this.#hash(this.#words[at] as number, this.#words[at + Word.high] as number);
+    return this.#hash(this.#words[at], this.#words[at + Word.high]);
   }
 
   /** The finalizer of MurmurHash3, once over each word: every bit of the id reaches every bit of the bucket number. */

@@ -2,7 +2,7 @@
 // Layout and publication rules: session-memory.ts.
 
 import { Flow, finish, mix, swapPorts } from "./flow.js";
-import { Bucket, Record, Reference, type SessionMemory, tagOf } from "./session-memory.js";
+import { Bucket, Record, Reference, type SessionMemory, SKEW, tagOf } from "./session-memory.js";
 
 export class SessionIndex {
   readonly #memory: SessionMemory;
@@ -22,8 +22,8 @@ export class SessionIndex {
 
   constructor(memory: SessionMemory) {
     this.#memory = memory;
-    this.#index = new Int32Array(memory.index);
-    this.#records = new Int32Array(memory.records);
+    this.#index = new Int32Array(memory.index, SKEW);
+    this.#records = new Int32Array(memory.records, SKEW);
     this.#mask = memory.buckets - 1;
     this.#fresh = memory.buckets;
   }
@@ -33,13 +33,13 @@ export class SessionIndex {
     const { start, k1, k2 } = this.#memory.key;
     const records = this.#records;
     const base = slot << Record.shift;
-    const flow = records[base + Record.flowIn + direction] as number;
+    const flow = records[base + Record.flowIn + direction];
     const first = base + (direction === 0 ? Record.source : Record.destination);
     const second = base + (direction === 0 ? Record.destination : Record.source);
     const words = (flow & Flow.ipv6) !== 0 ? 4 : 1;
     let h = mix(start, flow, k1, k2);
-    for (let w = 0; w < words; w++) h = mix(h, records[first + w] as number, k1, k2);
-    for (let w = 0; w < words; w++) h = mix(h, records[second + w] as number, k1, k2);
+    for (let w = 0; w < words; w++) h = mix(h, records[first + w], k1, k2);
+    for (let w = 0; w < words; w++) h = mix(h, records[second + w], k1, k2);
     return finish(mix(h, this.#ports(base, direction), k1, k2));
   }
 
@@ -54,7 +54,7 @@ export class SessionIndex {
     for (;;) {
       const base = bucket << Bucket.shift;
       for (let at = base; at < base + Bucket.references; at++) {
-        const reference = this.#index[at] as number;
+        const reference = this.#index[at];
         if (reference === 0) {
           if (this.#hole < 0) this.#hole = at;
         } else if (reference >>> Reference.tagShift === tag && this.#same(slot, direction, reference & Reference.mask)) {
@@ -62,7 +62,7 @@ export class SessionIndex {
         }
       }
       this.#last = base;
-      bucket = this.#index[base + Bucket.link] as number;
+      bucket = this.#index[base + Bucket.link];
       if (bucket === 0) return -1;
     }
   }
@@ -93,14 +93,14 @@ export class SessionIndex {
     do {
       const base = bucket << Bucket.shift;
       for (let at = base; at < base + Bucket.references; at++) {
-        const reference = this.#index[at] as number;
+        const reference = this.#index[at];
         if (reference === 0 || (reference & Reference.mask) !== wanted) continue;
         Atomics.store(this.#index, at, heir < 0 ? 0 : (tagOf(hash) << Reference.tagShift) | heir);
         if (bucket >= this.#memory.buckets) this.#unlinkIfEmpty(bucket, before);
         return;
       }
       before = base;
-      bucket = this.#index[base + Bucket.link] as number;
+      bucket = this.#index[base + Bucket.link];
     } while (bucket !== 0);
   }
 
@@ -132,7 +132,7 @@ export class SessionIndex {
   }
 
   #ports(base: number, direction: number): number {
-    const ports = this.#records[base + Record.ports] as number;
+    const ports = this.#records[base + Record.ports];
     return direction === 0 ? ports : swapPorts(ports);
   }
 
@@ -140,7 +140,7 @@ export class SessionIndex {
     const base = bucket << Bucket.shift;
     for (let at = base; at < base + Bucket.references; at++) if (this.#index[at] !== 0) return;
     // The bucket keeps its link until it is reclaimed: a reader inside it still finds the rest of the chain.
-    Atomics.store(this.#index, before + Bucket.link, this.#index[base + Bucket.link] as number);
+    Atomics.store(this.#index, before + Bucket.link, this.#index[base + Bucket.link]);
     this.#unlinked.push(bucket);
   }
 }

@@ -64,6 +64,12 @@ export const enum Reference {
   tagShift = 24,
 }
 
+/**
+ * Bytes before the first entry of each shared array. The allocator hands out large blocks 16 bytes behind the start of a
+ * page, so this puts every record and lane into one cache line and no bucket into two. Elsewhere it would cost time only.
+ */
+export const SKEW = 48;
+
 /** 24 bits hold slot × 2 + direction. */
 export const MAX_CAPACITY = 1 << 23;
 
@@ -73,6 +79,7 @@ export interface SessionMemory {
   readonly buckets: number;
   readonly overflow: number;
   readonly key: HashKey;
+  // Entries begin at byte SKEW of each.
   readonly records: SharedArrayBuffer;
   readonly index: SharedArrayBuffer;
   /** By worker. */
@@ -94,9 +101,9 @@ export function allocateSessions(capacity: number, workers: number, key: HashKey
     overflow,
     key,
     // One record more: control's scratch, to look a key up that is in no slot.
-    records: new SharedArrayBuffer((capacity + 1) * Record.words * 4),
-    index: new SharedArrayBuffer((buckets + overflow) * Bucket.words * 4),
-    lanes: Array.from({ length: workers }, () => new SharedArrayBuffer(capacity * Lane.words * 8)),
+    records: new SharedArrayBuffer(SKEW + (capacity + 1) * Record.words * 4),
+    index: new SharedArrayBuffer(SKEW + (buckets + overflow) * Bucket.words * 4),
+    lanes: Array.from({ length: workers }, () => new SharedArrayBuffer(SKEW + capacity * Lane.words * 8)),
   };
 }
 

@@ -10,7 +10,7 @@ import { flowWord } from "./flow.js";
 import { IdIndex } from "./id-index.js";
 import { type CloseCode, CloseCode as Code, type NewSession, type SessionInfo } from "./session.js";
 import { SessionIndex } from "./session-index.js";
-import { Decision, Lane, Record, type SessionMemory } from "./session-memory.js";
+import { Decision, Lane, Record, type SessionMemory, SKEW } from "./session-memory.js";
 import { ShadowQueue } from "./shadow-queue.js";
 import { tcpCloseCode, tcpState } from "./tcp-state.js";
 import { TimerWheel } from "./timer-wheel.js";
@@ -81,8 +81,8 @@ export class SessionTable {
     this.capacity = memory.capacity;
     this.#options = options;
     this.#grace = grace;
-    this.#records = new Int32Array(memory.records);
-    this.#lanes = memory.lanes.map((lane) => new Float64Array(lane));
+    this.#records = new Int32Array(memory.records, SKEW);
+    this.#lanes = memory.lanes.map((lane) => new Float64Array(lane, SKEW));
     this.#index = new SessionIndex(memory);
     this.#ids = new IdIndex(memory.capacity, options.seed);
     this.#order = new CreationOrder(memory.capacity);
@@ -206,9 +206,9 @@ export class SessionTable {
   }
 
   #due(slot: number, now: number): void {
-    let last = this.#start[slot] as number;
-    for (const lane of this.#lanes) last = Math.max(last, lane[(slot << Lane.shift) + Lane.lastSeen] as number);
-    const due = last + (this.#timeout[slot] as number) * 1000;
+    let last = this.#start[slot];
+    for (const lane of this.#lanes) last = Math.max(last, lane[(slot << Lane.shift) + Lane.lastSeen]);
+    const due = last + this.#timeout[slot] * 1000;
     if (due > now) this.#wheel.set(slot, due);
     else this.#leave({ slot, cause: "aged", endTime: due });
   }
@@ -265,7 +265,7 @@ export class SessionTable {
     const records = this.#records;
     const base = slot << Record.shift;
     if (records[base + Record.flowIn] !== records[base + Record.flowOut]) return 2;
-    const ports = records[base + Record.ports] as number;
+    const ports = records[base + Record.ports];
     if ((ports & 0xffff) !== ports >>> 16) return 2;
     for (let w = 0; w < 4; w++) {
       if (records[base + Record.source + w] !== records[base + Record.destination + w]) return 2;
@@ -340,10 +340,10 @@ export class SessionTable {
     let outPackets = 0;
     let outBytes = 0;
     for (const lane of this.#lanes) {
-      inPackets += lane[base + Lane.inPackets] as number;
-      inBytes += lane[base + Lane.inBytes] as number;
-      outPackets += lane[base + Lane.outPackets] as number;
-      outBytes += lane[base + Lane.outBytes] as number;
+      inPackets += lane[base + Lane.inPackets];
+      inBytes += lane[base + Lane.inBytes];
+      outPackets += lane[base + Lane.outPackets];
+      outBytes += lane[base + Lane.outBytes];
     }
     const bits = this.#tcpBits(slot);
     return {
@@ -354,7 +354,7 @@ export class SessionTable {
       outBytes,
       state: tcpState(bits),
       closeCode: tcpCloseCode(bits) || otherwise,
-      startTime: this.#start[slot] as number,
+      startTime: this.#start[slot],
       endTime,
     };
   }
@@ -367,10 +367,6 @@ function bigEndian(port: number): number {
 
 function writeAddress(records: Int32Array, at: number, address: Uint8Array): void {
   for (let i = 0; i < address.length; i += 4) {
-    records[at + (i >> 2)] =
-      (address[i] as number) |
-      ((address[i + 1] as number) << 8) |
-      ((address[i + 2] as number) << 16) |
-      ((address[i + 3] as number) << 24);
+    records[at + (i >> 2)] = address[i] | (address[i + 1] << 8) | (address[i + 2] << 16) | (address[i + 3] << 24);
   }
 }

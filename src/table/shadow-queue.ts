@@ -26,7 +26,7 @@ export class ShadowQueue {
   join(holder: number, claim: number): void {
     const head = holder + 1;
     const link = claim + 1;
-    const tail = this.#previous[head] as number;
+    const tail = this.#previous[head];
     this.#next[tail] = link;
     this.#previous[link] = tail;
     this.#next[link] = head;
@@ -42,8 +42,8 @@ export class ShadowQueue {
   /** The claim leaves its queue. @returns the claim that holds the key from now on if this one held it, or -1 */
   leave(claim: number): number {
     const link = claim + 1;
-    const next = this.#next[link] as number;
-    const previous = this.#previous[link] as number;
+    const next = this.#next[link];
+    const previous = this.#previous[link];
     const held = this.#holds[link] === 1;
     this.#next[previous] = next;
     this.#previous[next] = previous;

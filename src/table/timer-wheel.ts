@@ -29,7 +29,7 @@ export class TimerWheel {
   set(slot: number, due: number): void {
     const tick = Math.min(Math.max(Math.ceil(due / TICK), this.#tick), this.#tick + TICKS - 1);
     const place = tick & (TICKS - 1);
-    const head = this.#heads[place] as number;
+    const head = this.#heads[place];
     this.#next[slot] = head;
     this.#previous[slot] = 0;
     if (head !== 0) this.#previous[head - 1] = slot + 1;
@@ -38,10 +38,10 @@ export class TimerWheel {
   }
 
   clear(slot: number): void {
-    const place = (this.#place[slot] as number) - 1;
+    const place = this.#place[slot] - 1;
     if (place < 0) return;
-    const next = this.#next[slot] as number;
-    const previous = this.#previous[slot] as number;
+    const next = this.#next[slot];
+    const previous = this.#previous[slot];
     if (next !== 0) this.#previous[next - 1] = previous;
     if (previous !== 0) this.#next[previous - 1] = next;
     else this.#heads[place] = next;
@@ -59,7 +59,7 @@ export class TimerWheel {
     let left = max;
     while (this.#tick <= until) {
       const place = this.#tick & (TICKS - 1);
-      for (let head = this.#heads[place] as number; head !== 0; head = this.#heads[place] as number) {
+      for (let head = this.#heads[place]; head !== 0; head = this.#heads[place]) {
         if (left-- === 0) return true;
         this.clear(head - 1);
         due(head - 1);

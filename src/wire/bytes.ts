@@ -1,7 +1,7 @@
 // Big-endian numbers in a frame.
 
 export function be16(bytes: Uint8Array, at: number): number {
-  return ((bytes[at] as number) << 8) | (bytes[at + 1] as number);
+  return (bytes[at] << 8) | bytes[at + 1];
 }
 
 /** As a signed 32-bit number: sequence numbers are compared by their distance. */

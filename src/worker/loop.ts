@@ -14,7 +14,7 @@ import type { Pipeline } from "./pipeline.js";
 /** Milliseconds to keep spinning after the last frame. */
 const SPIN = 0.05;
 /** Milliseconds to sleep at the most: how late a command may be noticed. */
-const SLEEP = 20;
+const SLEEP = 50;
 
 /** Serves until the command word says stop. */
 export function serve(pipeline: Pipeline, ports: OpenPorts, frames: Frames): void {
@@ -36,7 +36,7 @@ export function serve(pipeline: Pipeline, ports: OpenPorts, frames: Frames): voi
     const now = performance.timeOrigin + performance.now();
     let received = 0;
     for (let s = 0; s < sources.length; s++) {
-      const source = sources[s] as Port;
+      const source = sources[s];
       burst.reset(now);
       const n = source.rx(burst);
       if (n === 0) continue;
@@ -53,7 +53,7 @@ export function serve(pipeline: Pipeline, ports: OpenPorts, frames: Frames): voi
 function patience(sources: readonly Port[]): number {
   let least = SLEEP;
   for (let s = 0; s < sources.length; s++) {
-    const source = sources[s] as Port;
+    const source = sources[s];
     // A port with a descriptor wakes poll(2) by itself.
     if (source.fd < 0) least = Math.min(least, source.idle());
   }

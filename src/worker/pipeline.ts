@@ -51,12 +51,12 @@ export class Pipeline {
   #send(burst: Burst): void {
     const { lists, counts } = this.#departures;
     for (let p = 0; p < counts.length; p++) {
-      const count = counts[p] as number;
+      const count = counts[p];
       if (count === 0) continue;
-      const list = lists[p] as Int32Array;
-      const port = this.egress[p] as Port;
+      const list = lists[p];
+      const port = this.egress[p];
       for (let i = port.tx(burst, list, count); i < count; i++) {
-        burst.fate[list[i] as number] = port.down ? Fate.txDown : Fate.txFull;
+        burst.fate[list[i]] = port.down ? Fate.txDown : Fate.txFull;
       }
     }
   }
@@ -65,8 +65,8 @@ export class Pipeline {
     const { n, fate } = burst;
     const fates = this.counters.fates;
     for (let i = 0; i < n; i++) {
-      const f = fate[i] as number;
-      fates[f] = (fates[f] as number) + 1;
+      const f = fate[i];
+      fates[f] = fates[f] + 1;
     }
   }
 }

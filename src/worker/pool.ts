@@ -2,6 +2,7 @@
 // (an exception in its loop, an exit, out of memory in its thread) is noticed when its task fails; what it left behind is
 // settled, and the next one takes over its lane.
 
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { MessageChannel, receiveMessageOnPort } from "node:worker_threads";
 import { Piscina } from "piscina";
@@ -13,6 +14,8 @@ import type { Failure, Report, WorkerPlan, WorkerTask } from "./messages.js";
 
 /** Milliseconds before a worker is started again: at once, then longer while it keeps failing. */
 const BACKOFF = [0, 100, 250, 500, 1000];
+/** Milliseconds that a worker gets to stop by itself. */
+const PATIENCE = 2_000;
 /** A worker that served this long has recovered. */
 const STEADY = 10_000;
 /** JavaScript heap of a worker in MB: it holds code and a few objects, tables and frames lie outside. */
@@ -40,7 +43,7 @@ export class WorkerPool {
     readonly events: PoolEvents,
   ) {
     this.restarts = new Int32Array(plans.length);
-    this.#words = new Int32Array((plans[0] as WorkerPlan).words);
+    this.#words = new Int32Array(plans[0].words);
     this.#start = new Promise((resolve) => {
       this.#started = resolve;
     });
@@ -89,12 +92,15 @@ export class WorkerPool {
     Atomics.store(this.#words, wordOf(worker, Word.command), command);
   }
 
-  /** Stops all workers and waits until their ports are closed. */
+  /** Stops all workers and waits until their ports are closed; one that does not answer is terminated. */
   async stop(): Promise<void> {
     this.#stopping = true;
     for (const plan of this.plans) this.command(plan.worker, Command.stop);
-    await Promise.all(this.#tasks);
+    const patience = new AbortController();
+    await Promise.race([Promise.all(this.#tasks), sleep(PATIENCE, undefined, patience).catch(() => {})]);
+    patience.abort();
     await this.#pool.destroy();
+    await Promise.all(this.#tasks);
   }
 
   async #run(plan: WorkerPlan): Promise<void> {
@@ -128,10 +134,10 @@ export class WorkerPool {
       this.#bury(plan);
       if (!(await this.#start) || this.#stopping) return;
       if (performance.now() - started > STEADY) failures = 0;
-      const retryIn = BACKOFF[Math.min(failures++, BACKOFF.length - 1)] as number;
-      this.restarts[plan.worker] = (this.restarts[plan.worker] as number) + 1;
+      const retryIn = BACKOFF[Math.min(failures++, BACKOFF.length - 1)];
+      this.restarts[plan.worker] = this.restarts[plan.worker] + 1;
       this.events.died(plan.worker, cause, retryIn);
-      await new Promise((resolve) => setTimeout(resolve, retryIn));
+      await sleep(retryIn);
       if (this.#stopping) return;
     }
   }
@@ -150,9 +156,9 @@ export class WorkerPool {
   #bury(plan: WorkerPlan): void {
     const { worker } = plan;
     const words = this.#words;
-    const inflight = words[wordOf(worker, Word.inflight)] as number;
+    const inflight = words[wordOf(worker, Word.inflight)];
     const { fates } = new Counters(plan.counters, plan.ports.length);
-    fates[Fate.workerLost] = (fates[Fate.workerLost] as number) + inflight;
+    fates[Fate.workerLost] = fates[Fate.workerLost] + inflight;
     words[wordOf(worker, Word.inflight)] = 0;
     // Even: it holds no reference any more.
     if ((Atomics.load(words, wordOf(worker, Word.burst)) & 1) === 1) Atomics.add(words, wordOf(worker, Word.burst), 1);

@@ -182,7 +182,7 @@ t.test("what the schema cannot see is refused as well", async (t) => {
       /ports\[0\]\.host\.interface: found e, which ports\[0\] has already/,
     ],
     ["ports: [{ lif: 1, driver: file, loop: true }]", /ports\[0\]\.loop: is about the file to read/],
-    ["ports: [{ lif: 1, driver: file, in: a.pcap, out: a.pcap }]", /ports\[0\]\.in: a\.pcap is the out file of a port/],
+    ["ports: [{ lif: 1, driver: file, in: ./a.pcap, out: a.pcap }]", /ports\[0\]\.in: \.\/a\.pcap is the out file of a port/],
     [
       "ports: [{ lif: 1, driver: file, out: a.pcap }, { lif: 2, driver: file, out: a.pcap }]",
       /ports\[1\]\.out: found a\.pcap, which ports\[0\] has already/,

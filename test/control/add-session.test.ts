@@ -2,11 +2,10 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { Metadata, status } from "@grpc/grpc-js";
 import t from "tap";
-import { addAll } from "../../src/control/add-session.js";
 import { AddSessionStatus } from "../../src/control/gen/openoffload.js";
 import { add, codeOf, get, ids, list, until } from "./calls.js";
-import { RULES, range, request, startDevice } from "./device.js";
-import { MemorySessions } from "./memory-sessions.js";
+import { range, request, startDevice } from "./device.js";
+import { TestTable } from "./test-table.js";
 
 const { _SESSION_ACCEPTED, _SESSION_REJECTED, _SESSION_TABLE_FULL, _SESSION_TABLE_UNAVAILABLE, _SESSION_ALREADY_EXISTS } =
   AddSessionStatus;
@@ -23,8 +22,8 @@ t.test("a stream of 64 goes in whole, and each session as it was asked for", asy
   const start = Number(answer.startTime?.seconds) * 1000 + (answer.startTime?.nanos as number) / 1e6;
   t.ok(start >= before && start <= Date.now());
   t.equal(device.sessions.stats.added, 64);
-  t.match(device.sessions.session(64n), { inLif: 1, outLif: 2, sourcePort: 1000, timeout: 10 });
-  t.same([...(device.sessions.session(64n)?.source ?? [])], [10, 0, 0, 64]);
+  t.match(device.sessions.wanted.get(64n), { inLif: 1, outLif: 2, sourcePort: 1000, timeout: 10 });
+  t.same([...(device.sessions.wanted.get(64n)?.source ?? [])], [10, 0, 0, 64]);
 });
 
 t.test("an empty stream is accepted", async (t) => {
@@ -207,7 +206,7 @@ t.test("a batch whose client is killed leaves nothing; a longer stream what has 
 });
 
 t.test("a fault in the table is answered INTERNAL without its cause, which is logged", async (t) => {
-  const sessions = new (class extends MemorySessions {
+  const sessions = new (class extends TestTable {
     override add(): never {
       throw new Error("secret cause");
     }
@@ -242,17 +241,6 @@ t.test("a long stream of fifty thousand is not held in memory, and other calls g
   t.ok(answered > 1, `${answered} calls were answered meanwhile`);
   await killed(client);
   t.equal(device.sessions.stats.added, 50_000);
-});
-
-t.test("in process, each request has its fate", async (t) => {
-  const sessions = new MemorySessions(10);
-  const options = { sessions, rules: RULES, ready: () => true, now: () => 5, log: { info: () => {}, error: () => {} } };
-  t.match(addAll(options, [request(1), request(2, { inLif: 0 }), request(1)]), [
-    { status: 0, sentence: undefined },
-    { status: 1, sentence: /in_lif 0/ },
-    { status: 4, sentence: undefined },
-  ]);
-  t.equal(sessions.get(1n)?.startTime, 5);
 });
 
 /** Sends `count` sessions and keeps the stream open. */

@@ -111,6 +111,10 @@ t.test("records of a client that is killed in the middle are delivered again, in
   close(device, 0, 50_000);
   const client = spawnClient(device.target);
   await line(client);
+  for (let seen = -1; seen !== device.closed.waiting; ) {
+    seen = device.closed.waiting;
+    await new Promise((resolve) => setTimeout(resolve, 300));
+  }
   const held = 50_000 - device.closed.waiting;
   t.ok(held > 0 && held < 50_000, `a client that does not read holds ${held} of 50,000 records`);
   t.same(await poll(device.client, 10), range(held, held + 10), "others go on behind them");
@@ -159,16 +163,16 @@ t.test("a follow stream is seen by its client before anything has closed", async
 });
 
 t.test("a follow stream's record is forgotten its time after it was written, not before", async (t) => {
-  const device = await startDevice({ followHoldMs: 400 });
+  const device = await startDevice({ followHoldMs: 1000 });
   t.teardown(() => device.stop());
   const stream = open(device, true);
   const ids = received(stream);
   close(device, 0, 3);
   await until(() => ids.length === 3);
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  await new Promise((resolve) => setTimeout(resolve, 900));
   close(device, 3, 5);
   await until(() => ids.length === 5);
-  await new Promise((resolve) => setTimeout(resolve, 200));
+  await new Promise((resolve) => setTimeout(resolve, 600));
   stream.cancel();
   await until(() => device.closed.waiting > 0);
   t.same(await poll(device.client), [3, 4]);
@@ -225,9 +229,10 @@ t.test("a server that stops ends follow streams, and their clients see a good en
   await until(() => ids.length === 2);
   const ended = new Promise<number>((resolve) => stream.on("status", ({ code }) => resolve(code)));
   const before = performance.now();
-  await device.stop();
+  await device.server.stop(10_000);
+  device.client.close();
   t.equal(await ended, status.OK);
-  t.ok(performance.now() - before < 400, "without the grace time");
+  t.ok(performance.now() - before < 5000, "without the grace time");
   t.equal(device.closed.waiting, 2);
 });
 

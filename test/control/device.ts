@@ -7,7 +7,7 @@ import { type RunningServer, startServer } from "../../src/control/server.js";
 import { type SessionServiceOptions, sessionService } from "../../src/control/session-service.js";
 import type { SessionRules } from "../../src/control/translate.js";
 import { ClosedSessions } from "../../src/table/closed.js";
-import { MemorySessions } from "./memory-sessions.js";
+import { TestTable } from "./test-table.js";
 
 export const RULES: SessionRules = {
   ipv4Order: "s_addr",
@@ -21,7 +21,7 @@ export const RULES: SessionRules = {
 
 export interface TestDevice {
   readonly target: string;
-  readonly sessions: MemorySessions;
+  readonly sessions: TestTable;
   readonly closed: ClosedSessions;
   readonly server: RunningServer;
   readonly client: SessionTableClient;
@@ -31,19 +31,19 @@ export interface TestDevice {
   stop(): Promise<void>;
 }
 
-interface TestOptions extends Partial<SessionServiceOptions> {
+interface TestOptions extends Partial<Omit<SessionServiceOptions, "sessions">> {
+  readonly sessions?: TestTable;
   readonly capacity?: number;
   readonly backlog?: number;
 }
 
 export async function startDevice(options: TestOptions = {}): Promise<TestDevice> {
-  const sessions = new MemorySessions(options.capacity ?? 1000);
+  const { sessions = new TestTable(options.capacity ?? 1000) } = options;
   const closed = new ClosedSessions(options.backlog ?? 1000);
   sessions.onClosed = (info) => closed.push(info);
   const log: string[] = [];
   const state = { ready: true };
   const service = sessionService({
-    sessions,
     closed,
     rules: RULES,
     missingSession: "response",
@@ -51,6 +51,7 @@ export async function startDevice(options: TestOptions = {}): Promise<TestDevice
     now: Date.now,
     log: pino({ base: null }, { write: (line) => void log.push(line) }),
     ...options,
+    sessions,
   });
   const server = await startServer({ listen: "127.0.0.1:0" }, [service]);
   const target = `127.0.0.1:${server.port}`;

@@ -9,7 +9,7 @@ import { statsService } from "../../src/control/stats-service.js";
 import { SluiceError } from "../../src/errors.js";
 import { add, codeOf, del, get } from "./calls.js";
 import { request, startDevice } from "./device.js";
-import { MemorySessions } from "./memory-sessions.js";
+import { TestTable } from "./test-table.js";
 
 async function failure(listen: string): Promise<SluiceError> {
   try {
@@ -56,7 +56,7 @@ t.test("running calls end, new ones are refused, and then it is gone", async (t)
   t.match(await answer, { requestStatus: 3, errorStatus: 1n }, "the device is stopping");
   const before = performance.now();
   await stopped;
-  t.ok(performance.now() - before < 1000, "without waiting for the grace time");
+  t.ok(performance.now() - before < 3000, "without waiting for the grace time");
   device.client.close();
 });
 
@@ -71,14 +71,14 @@ t.test("what does not end in the grace time is cut off", async (t) => {
   const before = performance.now();
   await device.server.stop(200);
   const took = performance.now() - before;
-  t.ok(took >= 150 && took < 1000, `${took} ms`);
+  t.ok(took >= 150 && took < 3000, `${took} ms`);
   t.not((await cut).code, status.OK);
   t.equal(device.sessions.stats.added, 0);
   device.client.close();
 });
 
 t.test("a DELETE whose table fails is answered INTERNAL, and the server goes on", async (t) => {
-  const sessions = new (class extends MemorySessions {
+  const sessions = new (class extends TestTable {
     override async delete(): Promise<never> {
       throw new Error("secret cause");
     }

@@ -10,7 +10,7 @@ t.test("GetSession answers with live counters, DeleteSession with the final ones
   const device = await startDevice();
   t.teardown(() => device.stop());
   await add(device.client, [request(7)]);
-  device.sessions.count(7n, { inPackets: 3, outPackets: 2, inBytes: 2 ** 40, outBytes: 128 });
+  device.sessions.count(0, 3, 2, 2 ** 40, 128);
   const live = await get(device.client, 7n);
   t.match(live, { sessionId: 7n, inPackets: 3n, outPackets: 2n, inBytes: 1n << 40n, outBytes: 128n, requestStatus: 0 });
   t.equal(live.endTime, undefined);

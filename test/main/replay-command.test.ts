@@ -82,7 +82,7 @@ t.test("mistakes are named in one message on stderr, with exit code 1 and nothin
     [["--in", "in-1.pcap", ...out], /^sluice: --in in-1\.pcap: expected PORT=FILE, as in 1=a\.pcap/],
     [[...inputs, ...inputs, ...out], /^sluice: --in 1=.*: port 1 has a capture already/],
     [["--in", `1=${at("none.pcap")}`, ...out], /^sluice: opening the capture .*none\.pcap failed: .*No such file/],
-    [[...inputs, ...out, "--program", at("none.yaml")], /^sluice: --program .*none\.yaml: .*no such file/],
+    [[...inputs, ...out, "--program", at("none.yaml")], /^sluice: reading the program file .*none\.yaml failed: .*no such file/],
     [[...inputs, ...out, "--program", at("program.yaml")], /program\.yaml:2: sessions\[0\]\.destination_ip: found "x"/],
     [
       [...inputs, ...out, "--program", at("twice.yaml")],

@@ -260,6 +260,10 @@ t.test("a file that is cut short is played to the cut and told by one worker", a
     rigs.map((rig, worker) => open(rig, clock, [{ port: 0, path: join(dir, "a.pcap") }], { worker, workers: 2 })),
   );
   t.same(received.flat().map(id), [1]);
+  t.same(
+    rigs.map((rig) => rig.told.length),
+    [1, 0],
+  );
   t.match(
     rigs.map((rig) => rig.told),
     [[{ message: /a\.pcap failed after record 1: truncated/ }], []],

@@ -22,11 +22,12 @@ print(json.dumps([
     [frame(ONE, TWO, ARP()), frame(TWO, ONE, ARP(op=2))]]))
 `;
 
-function hash(bytes: Uint8Array): number {
+/** Of the first `length` bytes; the rest stands behind them. */
+function hash(bytes: Uint8Array, length = bytes.length): number {
   const frames = new Frames(new ArrayBuffer(4096));
   frames.bytes.fill(0xa5);
   frames.bytes.set(bytes, 514);
-  return symmetricHash(frames, 514, bytes.length);
+  return symmetricHash(frames, 514, length);
 }
 
 t.test("both directions, all fragments and all protocols of two addresses have one hash", { skip: noScapy }, (t) => {
@@ -67,7 +68,7 @@ t.test("frames that are cut anywhere are hashed without reading past them", (t) 
   ]) {
     for (let length = 0; length < whole.length; length++) {
       const expected = length < 14 ? 0 : hash(Uint8Array.from([...Array(14).keys()].map((i) => (i < 12 ? i : 0x12))));
-      t.equal(hash(whole.subarray(0, length)), expected, `${length}`);
+      t.equal(hash(whole, length), expected, `${length}`);
     }
     t.not(hash(whole), hash(whole.subarray(0, -1)));
   }

@@ -32,6 +32,7 @@ export function verify(frame: Uint8Array): Seen {
 function ethernet(frame: Uint8Array, seen: Seen): void {
   let at = 12;
   while (be16(frame, at) === 0x8100 || be16(frame, at) === 0x88a8) at += 4;
+  if (be16(frame, at) !== 0x0800 && be16(frame, at) !== 0x86dd) throw new Error("not IP");
   ip(frame.subarray(at + 2), seen);
 }
 

@@ -179,7 +179,7 @@ t.test("a million records: bounded memory, no long step", async (t) => {
   const giving = performance.now();
   lease.release();
   const gaveBack = performance.now() - giving;
-  t.ok(gaveBack < 10, `half a million given back in ${gaveBack.toFixed(2)} ms`);
+  t.ok(gaveBack < 50, `half a million given back in ${gaveBack.toFixed(2)} ms`);
   t.comment(`push ${((pushed * 1e6) / size).toFixed(0)} ns`);
   const all = closed.lease();
   while (all.take(Infinity) !== undefined) {}

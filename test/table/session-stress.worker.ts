@@ -72,6 +72,7 @@ while (Atomics.load(flags, StressWord.stop) === 0) {
     picked[i] = k;
     burst.offset[i] = slotStart(k);
     burst.length[i] = lengths[k] as number;
+    burst.wire[i] = lengths[k] as number;
     burst.port[i] = ingress(k >>> 1, k & 1);
     burst.time[i] = now[0] as number;
   }

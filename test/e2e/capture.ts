@@ -1,0 +1,76 @@
+// tcpdump in a namespace: what an interface saw, counted by filter afterwards.
+
+import type { ChildProcess } from "node:child_process";
+import { spawnSync } from "node:child_process";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Namespaces } from "./namespaces.js";
+
+export interface Count {
+  readonly packets: number;
+  /** Of the whole frames, without FCS. */
+  readonly bytes: number;
+}
+
+/** pcap's file header, and the record header with the frame's own length last (pcap-savefile(5)). */
+const FILE_HEADER = 24;
+const RECORD_HEADER = 16;
+const SNAP = 128;
+let files = 0;
+
+export class Capture {
+  #said = "";
+
+  private constructor(
+    readonly file: string,
+    readonly child: ChildProcess,
+  ) {
+    child.stderr?.on("data", (text) => {
+      this.#said += text;
+    });
+  }
+
+  /** Of both directions: filters tell them apart. */
+  static async start(net: Namespaces, part: string, name: string): Promise<Capture> {
+    const file = join(net.directory, `${part}-${name}-${files++}.pcap`);
+    // Immediate mode: nothing waits in a block of the ring when it is stopped.
+    const options = `-i ${name} -n -s ${SNAP} -B 32768 --immediate-mode -Z root -w ${file}`;
+    const child = net.spawn(part, ["tcpdump", ...options.split(" ")], { stdio: ["ignore", "ignore", "pipe"] });
+    const capture = new Capture(file, child);
+    for (let tries = 0; !capture.#said.includes("listening on"); tries++) {
+      if (tries === 500 || child.exitCode !== null) throw new Error(`tcpdump on ${name} in ${part}: ${capture.#said}`);
+      await sleep(10);
+    }
+    return capture;
+  }
+
+  /** Ends the capture; fails when tcpdump missed something. */
+  async stop(): Promise<void> {
+    await sleep(150);
+    await new Promise((resolve) => {
+      // It takes what the ring holds, and reports.
+      this.child.once("close", resolve);
+      this.child.kill("SIGINT");
+    });
+    const [captured, received, dropped] = ["captured", "received by filter", "dropped by kernel"].map((what) =>
+      Number(new RegExp(`(\\d+) packets? ${what}`).exec(this.#said)?.[1]),
+    );
+    if (dropped !== 0 || captured !== received) {
+      throw new Error(`tcpdump missed packets: ${captured} of ${received}, dropped ${dropped}\n${this.#said}`);
+    }
+  }
+
+  /** Frames that a filter of pcap-filter(7) passes. */
+  count(filter: string): Count {
+    const done = spawnSync("tcpdump", ["-r", this.file, "-w", "-", filter], { maxBuffer: 1 << 29 });
+    if (done.status !== 0) throw new Error(`tcpdump -r, filter ${filter}: ${done.stderr}`);
+    const { stdout } = done;
+    let packets = 0;
+    let bytes = 0;
+    for (let at = FILE_HEADER; at < stdout.length; packets++) {
+      bytes += stdout.readUInt32LE(at + 12);
+      at += RECORD_HEADER + stdout.readUInt32LE(at + 8);
+    }
+    return { packets, bytes };
+  }
+}
