@@ -55,6 +55,8 @@ export class WorkerPool {
       concurrentTasksPerWorker: 1,
       atomics: "disabled",
       recordTiming: false,
+      // Hooks and loaders of the main thread are no business of the fast loop, and slow to start.
+      execArgv: [],
       resourceLimits: { maxOldGenerationSizeMb: HEAP },
     });
     // A dead thread also fails its task, which is where it is dealt with.
