@@ -16,8 +16,9 @@ function reason(): string | false {
   }
   const probe = `sle${process.pid}-probe`;
   if (spawnSync("ip", ["netns", "add", probe]).status !== 0) return "needs network namespaces (ip netns add failed)";
+  const entered = spawnSync("ip", ["netns", "exec", probe, "true"], { encoding: "utf8" });
   spawnSync("ip", ["netns", "del", probe]);
-  return false;
+  return entered.status === 0 ? false : `needs network namespaces (ip netns exec failed: ${entered.stderr.trim()})`;
 }
 
 const PREFIX = "sle";

@@ -142,11 +142,10 @@ t.test(
 t.test("an output that takes no more: it is said, and the exit code is 1", (t) => {
   const out = t.testdir({});
   // Files of 16 blocks of 1,024 bytes at the most; the demonstration has 90 KB.
-  const script = 'ulimit -f 16; exec "$0" "$1" replay --in "1=$2" --out "$3"';
+  // Not under the hooks that the test runner puts into NODE_OPTIONS: they let SIGXFSZ kill the process, which node ignores.
+  const script = 'ulimit -f 16; exec env -u NODE_OPTIONS "$0" "$1" replay --in "1=$2" --out "$3"';
   const args = ["-c", script, process.execPath, MAIN, join(PCAPS, "demo.pcap"), out];
-  // The test runner's hooks in NODE_OPTIONS write files too.
-  const { NODE_OPTIONS: _, ...env } = process.env;
-  const { status, stderr } = spawnSync("bash", args, { encoding: "utf8", env });
+  const { status, stderr } = spawnSync("bash", args, { encoding: "utf8" });
   t.equal(status, 1);
   t.match(stderr, /^sluice: writing the capture .*host1\.pcap failed: .*File too large; it ends here\n$/);
   t.end();
