@@ -184,7 +184,7 @@ class Net {
         [aNs, aName],
         [bNs, bName],
       ] as const) {
-        this.run(ns, ["sysctl", "-qw", `net.ipv6.conf.${link}.disable_ipv6=1`]);
+        this.run(ns, ["sh", "-c", `echo 1 > /proc/sys/net/ipv6/conf/${link}/disable_ipv6`]);
         this.run(ns, ["ip", "link", "set", link, "up", "arp", "off"]);
       }
     }

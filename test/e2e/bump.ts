@@ -29,7 +29,7 @@ export async function makeBump(t: Test): Promise<Bump> {
   net.link("p", "host1", "d", "host1");
   net.link("p", "host2", "d", "host2");
   net.sh("p", "ip link add br0 type bridge stp_state 0 mcast_snooping 0");
-  for (const name of ["br0", "host1", "host2"]) net.sh("p", `sysctl -qw net.ipv6.conf.${name}.disable_ipv6=1`);
+  for (const name of ["br0", "host1", "host2"]) net.quiet("p", name);
   for (const name of ["host1", "host2"]) net.sh("p", `ip link set ${name} master br0`);
   net.sh("p", "ip link set br0 up");
   const [a, b, control] = await Promise.all([

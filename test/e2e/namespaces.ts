@@ -57,6 +57,12 @@ export class Namespaces {
     return must("ip", ["netns", "exec", this.name(part), ...command.split(" ")]);
   }
 
+  /** No IPv6 on this interface. sysctl(8) is not on every machine. */
+  quiet(part: string, link: string): void {
+    const script = `echo 1 > /proc/sys/net/ipv6/conf/${link}/disable_ipv6`;
+    must("ip", ["netns", "exec", this.name(part), "sh", "-c", script]);
+  }
+
   /** Runs a command there to its end, whatever that is. */
   run(part: string, command: readonly string[], timeout = 20_000) {
     return spawnSync("ip", ["netns", "exec", this.name(part), ...command], { encoding: "utf8", timeout });

@@ -63,7 +63,7 @@ async function stop(t: Test, bump: Bump, signal: NodeJS.Signals, before?: Record
 function unusual(net: Namespaces): void {
   net.sh("d", "ethtool -K up1 gro on");
   net.sh("d", "ip addr add fd09::1/64 dev host1");
-  net.sh("d", "sysctl -qw net.ipv6.conf.host2.disable_ipv6=1");
+  net.quiet("d", "host2");
   net.sh("d", "ip link set up2 mtu 1400 arp off");
   net.sh("d", "ip link set host2 down");
   net.sh("d", "ip link set host2 promisc on");

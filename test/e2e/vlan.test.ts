@@ -25,7 +25,7 @@ t.test("TCP with a VLAN tag", { skip }, async (t) => {
 
 async function tagging(net: Namespaces, part: string, address: string): Promise<void> {
   await startScript(net, part, "vlan.py", ["vlan", "eth0", `${VLAN}`]);
-  net.sh(part, "sysctl -qw net.ipv6.conf.vlan.disable_ipv6=1");
+  net.quiet(part, "vlan");
   net.sh(part, `ip addr add ${address}/24 dev vlan`);
 }
 
