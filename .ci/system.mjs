@@ -22,7 +22,6 @@ const TEST = {
   tcpdump: "tcpdump",
   tshark: "tshark",
   "python3-scapy": "scapy",
-  iperf3: "iperf3",
   "libcap2-bin": "capsh",
   "python3-grpcio": "/usr/lib/python3/dist-packages/grpc/__init__.py",
 };
