@@ -88,7 +88,8 @@ export async function tcpOffload(t: Test, bump: Bump, shape: TcpShape): Promise<
   const counted = new Map<number, { in: Count; out: Count }>();
   for (const port of ports) {
     t.equal(application.count(data(`port ${port}`)).packets, 0, "no data packet reached the application");
-    t.equal(application.count(end(`src port ${port}`, shape.end)).packets, 1, `the ${shape.end} did`);
+    // More than one where a segment was under way: a closed socket answers it with a RST.
+    t.ok(application.count(end(`src port ${port}`, shape.end)).packets >= 1, `the ${shape.end} did`);
     const wire = { in: atB.count(data(`src port ${port}`)), out: atA.count(data(`dst port ${port}`)) };
     counted.set(port, wire);
     const session = await control.get(BigInt(port));
