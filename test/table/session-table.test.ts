@@ -1,19 +1,17 @@
 import fc from "fast-check";
 import t from "tap";
-import { Grace } from "../../src/memory/grace.js";
-import { Word, wordOf, wordsSize } from "../../src/memory/worker-words.js";
+import { Word, wordOf } from "../../src/memory/worker-words.js";
 import { Fate } from "../../src/reason.js";
 import { finish, flowWord, type HashKey, hashKey, mix } from "../../src/table/flow.js";
 import { Action, CloseCode, type NewSession, type SessionInfo } from "../../src/table/session.js";
-import { SessionLookup } from "../../src/table/session-lookup.js";
 import { allocateSessions, Bucket, type SessionMemory, SKEW } from "../../src/table/session-memory.js";
-import { AddStatus, SessionTable } from "../../src/table/session-table.js";
-import { newBurst, newRing, PORT_OF, run } from "../stage/device.js";
+import { AddStatus } from "../../src/table/session-table.js";
+import { newBurst, newRing, run } from "../stage/device.js";
 import { frameOf } from "../stage/packet.js";
 import { keyOf, Model, report } from "./model.js";
+import { nth, open, START, V4, V6 } from "./open-table.js";
 import { list, listAt } from "./page.js";
 
-const START = 1_700_000_000_000;
 const STATUS = { [AddStatus.added]: "added", [AddStatus.exists]: "exists", [AddStatus.full]: "full" };
 const DEGENERATE: readonly HashKey[] = [
   { start: 0, k1: 1, k2: 1 },
@@ -27,22 +25,6 @@ const ring = newRing();
 function withBuckets(memory: SessionMemory, buckets: number): SessionMemory {
   return { ...memory, buckets, index: new SharedArrayBuffer(SKEW + (buckets + memory.overflow) * Bucket.words * 4) };
 }
-
-function open(memory: SessionMemory, duplicateFlow: "reject" | "shadow" = "reject", workers = 1) {
-  const words = new Int32Array(new SharedArrayBuffer(wordsSize(workers)));
-  const table = new SessionTable(memory, new Grace(words, workers), { duplicateFlow, portOf: PORT_OF, now: START, seed: 1 });
-  const closed: SessionInfo[] = [];
-  table.onClosed = (info) => closed.push(info);
-  return { table, closed, words, lookup: new SessionLookup(memory, 0) };
-}
-
-// A small universe: collisions of every kind are common. Addresses and ports of which one is the other's mirror image.
-const V4 = [
-  [10, 0, 0, 1],
-  [10, 1, 0, 1],
-  [1, 0, 0, 10],
-].map((a) => Uint8Array.from(a));
-const V6 = [1, 2, 0xff].map((last) => Uint8Array.from([0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last]));
 
 const session: fc.Arbitrary<NewSession> = fc
   .record({
@@ -206,28 +188,6 @@ for (const shadow of [false, true]) {
   });
 }
 
-/** The nth of many different flows. */
-function nth(n: number, id = BigInt(n + 1)): NewSession {
-  return {
-    id,
-    inLif: 1,
-    inVlan: 0,
-    outLif: 2,
-    outVlan: 0,
-    ipv6: n % 3 === 2,
-    source:
-      n % 3 === 2
-        ? Uint8Array.from([0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, n >>> 16, n >>> 8, n])
-        : Uint8Array.from([10, n >>> 16, n >>> 8, n]),
-    destination: (n % 3 === 2 ? V6[0] : V4[1]) as Uint8Array,
-    sourcePort: n & 0xffff,
-    destinationPort: 80,
-    protocol: n % 2 === 0 ? 6 : 17,
-    action: Action.forward,
-    timeout: 10,
-  };
-}
-
 t.test("fills to exactly its capacity, thousands of times over", async (t) => {
   for (const [buckets, key] of [
     [0, hashKey(Uint8Array.from([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]))],
@@ -360,36 +320,6 @@ t.test("a session deleted while another waits for its worker is reported too", a
     [1n, 2n],
   );
 });
-
-t.test("a page that ended with a session that is gone continues where it ended", async (t) => {
-  const { table } = open(allocateSessions(100, 1, hashKey(new Uint8Array(12).fill(3))));
-  for (let n = 0; n < 20; n++) table.add(nth(n), START);
-  const ids = (page: SessionInfo[] | undefined) => page?.map((info) => Number(info.id));
-  const page = list(table, undefined, 5);
-  t.same(ids(page), [1, 2, 3, 4, 5]);
-  t.equal(list(table, 77n, 5), undefined, "never heard of");
-  for (const info of page as SessionInfo[]) table.delete(info.id, START);
-  t.same(ids(list(table, 5n, 5)), [6, 7, 8, 9, 10]);
-  for (const id of [10n, 9n, 8n, 12n]) table.delete(id, START);
-  t.same(ids(list(table, 10n, 3)), [11, 13, 14]);
-  t.equal(list(table, 9n, 3), undefined, "gone, and no page ended there");
-  t.same(list(table, 20n, 3), [], "the end");
-});
-
-t.test(
-  "a page end whose id was deleted and added again continues where the page ended, not behind the new session",
-  async (t) => {
-    const { table } = open(allocateSessions(100, 1, hashKey(new Uint8Array(12).fill(3))));
-    for (let n = 0; n < 9; n++) table.add(nth(n), START);
-    list(table, undefined, 3);
-    table.delete(3n, START);
-    table.add(nth(2), START);
-    t.same(
-      list(table, 3n, 100)?.map((info) => Number(info.id)),
-      [4, 5, 6, 7, 8, 9, 3],
-    );
-  },
-);
 
 t.test("ages through a jump of the clock, in slices of its budget", async (t) => {
   const { table, closed } = open(allocateSessions(5000, 1, hashKey(new Uint8Array(12).fill(3))));
