@@ -28,13 +28,6 @@ export function prepare({ tests }) {
 }
 
 function npmPackages() {
-  // A link (a git worktree that shares its packages) is looked after elsewhere: npm ci would empty what it points to.
-  if (
-    lstatSync(join(root, "node_modules"), {
-      throwIfNoEntry: false,
-    })?.isSymbolicLink()
-  )
-    return;
   unlessDone("node_modules/.sluice-lock", digest(["package-lock.json"]), "node_modules", () => {
     const remedy = "Is the npm registry within reach? `npm config get registry` shows which one is asked.";
     necessary("installing npm packages (npm ci)", remedy, () => {

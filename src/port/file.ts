@@ -16,7 +16,7 @@ import { type Counters, PortCounter } from "../memory/counters.js";
 import { Fate } from "../reason.js";
 import { CaptureReader, CaptureWriter, type Tell } from "./capture.js";
 import { CaptureState } from "./native.js";
-import type { Port } from "./port.js";
+import { countSent, type Port } from "./port.js";
 
 /** A frame later than this many milliseconds (the worker slept or was held up) shifts the schedule; it is not made up for. */
 const LATE = 100;
@@ -129,10 +129,7 @@ export class FilePort implements Port {
         return 0;
       }
     }
-    let bytes = 0;
-    for (let k = 0; k < n; k++) bytes += burst.wire[list[k]];
-    this.#counter[PortCounter.txFrames] += n;
-    this.#counter[PortCounter.txBytes] += bytes;
+    countSent(this.#counter, burst, list, n);
     return n;
   }
 

@@ -13,7 +13,7 @@ import type { MemoryDriver } from "../config/config.js";
 import { BURST, type Burst } from "../memory/burst.js";
 import { type Counters, PortCounter } from "../memory/counters.js";
 import { FRAME_LIMIT, type Frames, slotStart } from "../memory/frames.js";
-import type { Port } from "./port.js";
+import { countSent, type Port } from "./port.js";
 
 const enum SourceWord {
   frames,
@@ -207,11 +207,7 @@ export class MemoryPort implements Port {
   }
 
   tx(burst: Burst, list: Int32Array, n: number): number {
-    const wire = burst.wire;
-    let bytes = 0;
-    for (let k = 0; k < n; k++) bytes += wire[list[k]];
-    this.#counter[PortCounter.txFrames] += n;
-    this.#counter[PortCounter.txBytes] += bytes;
+    countSent(this.#counter, burst, list, n);
     if (this.#sink !== undefined && this.#sinkBytes !== undefined) {
       for (let k = 0; k < n; k++) keep(this.#sink, this.#sinkBytes, burst, list[k]);
     }

@@ -2,6 +2,7 @@
 // port of the device (for af_packet: its own ring in the interface's fanout group), so nothing here is shared or locked.
 
 import type { Burst } from "../memory/burst.js";
+import { PortCounter } from "../memory/counters.js";
 
 export interface Port {
   /** Index of the port in the device (Config.ports). */
@@ -40,4 +41,13 @@ export interface Port {
 
   /** Gives back sockets, rings and files. Safe to call twice. */
   close(): void;
+}
+
+/** Counts the first n frames of the list as sent, with their bytes on the wire. */
+export function countSent(own: Float64Array, burst: Burst, list: Int32Array, n: number): void {
+  const { wire } = burst;
+  let bytes = 0;
+  for (let k = 0; k < n; k++) bytes += wire[list[k]];
+  own[PortCounter.txFrames] += n;
+  own[PortCounter.txBytes] += bytes;
 }

@@ -15,7 +15,7 @@ import { Fate } from "../reason.js";
 import { CaptureReader, CaptureWriter, type Tell } from "./capture.js";
 import { CaptureMerge, mergeCaptures } from "./merge.js";
 import { CaptureState } from "./native.js";
-import type { Port } from "./port.js";
+import { countSent, type Port } from "./port.js";
 import { ReplayGate } from "./replay-clock.js";
 import { symmetricHash } from "./symmetric.js";
 
@@ -215,10 +215,7 @@ export class ReplaySink implements Port {
       this.#tell(error as SluiceError);
       return 0;
     }
-    let bytes = 0;
-    for (let k = 0; k < n; k++) bytes += burst.wire[list[k]];
-    this.#counter[PortCounter.txFrames] += n;
-    this.#counter[PortCounter.txBytes] += bytes;
+    countSent(this.#counter, burst, list, n);
     return n;
   }
 
