@@ -6,7 +6,7 @@ import { spawnSync } from "node:child_process";
 /** Why the tests that need a namespace are skipped, or false. */
 export const noNamespace: string | false = process.getuid?.() === 0 ? false : "needs root";
 
-if (noNamespace === false && process.env["SLUICE_TEST_NAMESPACE"] === undefined) {
+if (noNamespace === false && process.env.SLUICE_TEST_NAMESPACE === undefined) {
   const env = { ...process.env, SLUICE_TEST_NAMESPACE: "1" };
   const { status } = spawnSync("unshare", ["--net", process.execPath, ...process.execArgv, ...process.argv.slice(1)], {
     stdio: "inherit",
