@@ -127,6 +127,7 @@ async function sample(net: Net, pid: number, seconds: number): Promise<Sample> {
   const start = performance.now();
   await sleep(seconds * 1000);
   const count = net.received() - packets;
+  if (count === 0) throw new Error("no packet reached the sink");
   const sample = { rate: count / (performance.now() - start) / 1000, cpu: ((cpuTime(pid) - time) * 1e9) / count };
   await ended;
   return sample;
@@ -140,14 +141,11 @@ const sluice: Forwarder = {
       ...["taskset", "-c", "1", process.execPath, main, "run", "--workers", "1", "--grpc", "127.0.0.1:3443"],
       ...["--port", "lif=1,driver=af_packet,interface=dut0", "--port", "lif=2,driver=af_packet,interface=dut1"],
     ]);
+    await says(device, /gRPC on/, 20_000);
     const program = join(net.directory, "program.yaml");
     writeFileSync(program, net.sessions());
-    for (let tries = 0; ; tries++) {
-      const done = net.run("dut", [process.execPath, main, "program", program]);
-      if (done.status === 0) break;
-      if (tries === 50) throw new Error(`programming the device failed: ${done.stderr}`);
-      await sleep(100);
-    }
+    const done = net.run("dut", [process.execPath, main, "program", program]);
+    if (done.status !== 0) throw new Error(`programming the device failed: ${done.stderr}`);
     return { pid: device.pid as number, stop: () => end(device, "SIGTERM") };
   },
 };
@@ -160,7 +158,7 @@ const testpmd: Forwarder = {
       ...["dpdk-testpmd", "--no-huge", "-m", "512", "--no-pci", "--no-telemetry", "--lcores=0@0,1@1", ...vdevs],
       ...["--", "--nb-cores=1", "--forward-mode=io", "--auto-start", "--total-num-mbufs=16384", "--stats-period=60"],
     ]);
-    await sleep(1500);
+    await says(device, /packet forwarding/, 20_000);
     return { pid: device.pid as number, stop: () => end(device, "SIGINT") };
   },
 };
@@ -202,7 +200,7 @@ class Net {
 
   /** With an open stdin: testpmd ends when it closes. */
   spawn(part: string, command: readonly string[]) {
-    return spawn("ip", ["netns", "exec", this.name(part), ...command], { stdio: ["pipe", "ignore", "ignore"] });
+    return spawn("ip", ["netns", "exec", this.name(part), ...command], { stdio: ["pipe", "pipe", "ignore"] });
   }
 
   /** Packets that reached the sink so far. */
@@ -248,6 +246,20 @@ function installed(tool: string): boolean {
 function must(command: readonly string[]): void {
   const done = spawnSync(command[0] as string, command.slice(1), { encoding: "utf8" });
   if (done.status !== 0) throw new Error(`${command.join(" ")}: ${done.stderr}`);
+}
+
+/** Resolves when the process has written that to stdout, which is read to the end, lest it stops there. */
+function says(child: ReturnType<Net["spawn"]>, what: RegExp, patience: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const late = setTimeout(() => reject(new Error(`${child.spawnargs.join(" ")}: not ready after ${patience} ms`)), patience);
+    let text = "";
+    child.stdout.on("data", (chunk) => {
+      text = (text + chunk).slice(-10_000);
+      if (!what.test(text)) return;
+      clearTimeout(late);
+      resolve();
+    });
+  });
 }
 
 function end(child: ReturnType<typeof spawn>, signal: NodeJS.Signals): Promise<void> {

@@ -20,7 +20,7 @@ export const DEFAULTS = {
   logLevel: "info",
   afPacket: {
     force: false,
-    rxFrames: 4_096,
+    rxFrames: 8_192,
     rxFrameSize: 2_048,
     rxQueueBytes: 4 << 20,
   },
