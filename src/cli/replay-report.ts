@@ -1,22 +1,9 @@
 // report.json of a replay: the same for the same captures, program and seed. Keys as in the .proto files; times are
 // seconds since the epoch on the captures' clock.
 
+import { SessionCloseCode, SessionState } from "../control/gen/openoffload.js";
 import type { ReplayReport } from "../main/replay.js";
-import { CloseCode, type SessionInfo, State } from "../table/session.js";
-
-const STATES: Record<State, string> = {
-  [State.established]: "_ESTABLISHED",
-  [State.closing1]: "_CLOSING_1",
-  [State.closing2]: "_CLOSING_2",
-  [State.closed]: "_CLOSED",
-};
-
-const CLOSE_CODES: Record<CloseCode, string> = {
-  [CloseCode.notClosed]: "_NOT_CLOSED",
-  [CloseCode.finAck]: "_FINACK",
-  [CloseCode.rst]: "_RST",
-  [CloseCode.timeout]: "_TIMEOUT",
-};
+import type { SessionInfo } from "../table/session.js";
 
 export function replayReport(report: ReplayReport): object {
   return {
@@ -55,8 +42,8 @@ function sessionReport(session: SessionInfo): object {
     out_packets: session.outPackets,
     in_bytes: session.inBytes,
     out_bytes: session.outBytes,
-    session_state: STATES[session.state],
-    session_close_code: CLOSE_CODES[session.closeCode],
+    session_state: SessionState[session.state],
+    session_close_code: SessionCloseCode[session.closeCode],
     start_time: session.startTime / 1000,
     ...(session.endTime === 0 ? {} : { end_time: session.endTime / 1000 }),
   };

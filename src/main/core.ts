@@ -26,7 +26,6 @@ export interface Core {
   readonly plans: readonly WorkerPlan[];
   /** By worker. */
   readonly counters: readonly Counters[];
-  readonly words: Int32Array;
   /** Takes the connections that workers saw close out of the table (`sessions.tcpClose: device`). Call now and then. */
   removeClosed(now: number): void;
 }
@@ -67,7 +66,6 @@ export function createCore(config: Config, options: CoreOptions): Core {
     sessions,
     plans,
     counters: plans.map((plan) => new Counters(plan.counters, ports.length)),
-    words: new Int32Array(words),
     removeClosed(now) {
       for (const ring of rings) ring.drain((slot) => act && sessions.closedByTcp(slot, now));
     },

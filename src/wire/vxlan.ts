@@ -7,8 +7,3 @@ export const enum Vxlan {
   /** UDP destination port (IANA). */
   port = 4789,
 }
-
-export const enum VxlanFlag {
-  /** The VNI is valid. */
-  vni = 0x08,
-}

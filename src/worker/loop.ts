@@ -41,7 +41,6 @@ export function serve(pipeline: Pipeline, ports: OpenPorts, frames: Frames): voi
       const n = source.rx(burst);
       if (n === 0) continue;
       received += n;
-      if (!burst.stamped) burst.time.fill(now, 0, n);
       pipeline.process(burst);
     }
     if (received > 0) lastBusy = now;
