@@ -93,6 +93,8 @@ function benchConfig(sessions: number): Config {
       port(1, { driver: "memory" }),
     ],
     nextHops: [],
+    routes: [],
+    tunnels: { capacity: 1, failClosed: 0 },
     grpc: { listen: "" },
     api: { ipv4Order: "s_addr", missingSession: "response" },
     workers: 1,

@@ -19,6 +19,7 @@ export function check(options: Options, limits: Limits): Problem[] {
   const problems: Problem[] = [];
   checkPorts(options.ports ?? [], problems);
   checkNextHops(options, problems);
+  checkRoutes(options, problems);
   checkListen(options.grpc?.listen ?? DEFAULTS.listen, problems);
   const maxFrame = options.maxFrame ?? DEFAULTS.maxFrame;
   if (maxFrame < MIN_FRAME || maxFrame > limits.maxFrame) {
@@ -71,10 +72,28 @@ function checkDriver(driver: HostOptions, path: (string | number)[], unique: Uni
   }
 }
 
-function checkNextHops(options: Options, problems: Problem[]): void {
-  const ports = (options.ports ?? []).flatMap(({ lif, name, host }) =>
+/** The names by which other settings refer to ports. */
+function portNames(options: Options): string[] {
+  return (options.ports ?? []).flatMap(({ lif, name, host }) =>
     lif === undefined ? [String(name)] : host === undefined ? [String(lif)] : [String(lif), `host${lif}`],
   );
+}
+
+function checkRoutes(options: Options, problems: Problem[]): void {
+  const ports = portNames(options);
+  const first = new Map<string, number>();
+  (options.routes ?? []).forEach(({ to, port }, i) => {
+    const path = ["routes", i];
+    const name = `${to.address.join()}/${to.length}`;
+    const other = first.get(name);
+    if (other === undefined) first.set(name, i);
+    else problems.push({ path: [...path, "to"], text: `is the prefix of routes[${other}] already` });
+    if (!ports.includes(port)) problems.push({ path: [...path, "port"], text: foundExpected(port, `a port: ${ports.join(", ")}`) });
+  });
+}
+
+function checkNextHops(options: Options, problems: Problem[]): void {
+  const ports = portNames(options);
   const first = new Map<string, number>();
   (options.nextHops ?? []).forEach(({ ip, port }, i) => {
     const path = ["nextHops", i];

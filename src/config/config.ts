@@ -72,6 +72,24 @@ export interface NextHopConfig {
   readonly mac: readonly number[];
 }
 
+/** Where packets to a prefix leave. */
+export interface RouteConfig {
+  /** 4 or 16 bytes in network order, zero behind the prefix. */
+  readonly address: readonly number[];
+  readonly length: number;
+  /** Index of the port. */
+  readonly port: number;
+  readonly sourceMac: readonly number[];
+  readonly destinationMac: readonly number[];
+}
+
+export interface TunnelsConfig {
+  /** Rules that there may be at a time. */
+  readonly capacity: number;
+  /** Seconds for which a deleted rule keeps the packets of its chain from leaving. */
+  readonly failClosed: number;
+}
+
 export interface SessionsConfig {
   /** Sessions that the table holds at the most: 1 … 8,388,608. */
   readonly capacity: number;
@@ -86,6 +104,8 @@ export interface SessionsConfig {
 export interface Config {
   readonly ports: readonly PortConfig[];
   readonly nextHops: readonly NextHopConfig[];
+  readonly routes: readonly RouteConfig[];
+  readonly tunnels: TunnelsConfig;
   readonly grpc: { readonly listen: string };
   readonly api: { readonly ipv4Order: "s_addr" | "host"; readonly missingSession: "response" | "status" };
   readonly workers: number;

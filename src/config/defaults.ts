@@ -10,6 +10,7 @@ export const DEFAULTS = {
   workers: 2,
   /** An Ethernet jumbo frame of 9,216 bytes. */
   maxFrame: 9_216,
+  tunnels: { capacity: 65_536, failClosed: 60 },
   sessions: {
     capacity: 1_048_576,
     defaultTimeout: 10,

@@ -19,6 +19,16 @@ export function fill(options: Options, limits: Limits, locate?: (path: Problem["
       port: ports.findIndex(({ name }) => name === port),
       mac,
     })),
+    routes: (options.routes ?? []).map(({ to, port, sourceMac, destinationMac }) => ({
+      ...to,
+      port: ports.findIndex(({ name }) => name === port),
+      sourceMac,
+      destinationMac,
+    })),
+    tunnels: {
+      capacity: options.tunnels?.capacity ?? DEFAULTS.tunnels.capacity,
+      failClosed: options.tunnels?.failClosed ?? DEFAULTS.tunnels.failClosed,
+    },
     grpc: { listen: options.grpc?.listen ?? DEFAULTS.listen },
     api: {
       ipv4Order: options.api?.ipv4Order ?? DEFAULTS.ipv4Order,

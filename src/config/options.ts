@@ -2,7 +2,7 @@
 // The text on each leaf is what a value there is expected to be; problems.ts makes the sentence around it.
 
 import { z } from "zod";
-import { parseAddress, parseMac } from "./address.js";
+import { parseAddress, parseMac, parsePrefix } from "./address.js";
 
 const integer = (from: number, to: number) => {
   const error = `a whole number from ${from.toLocaleString("en")} to ${to.toLocaleString("en")}`;
@@ -11,10 +11,10 @@ const integer = (from: number, to: number) => {
 const oneOf = <const T extends readonly string[]>(...words: T) => z.enum(words, { error: `one of ${words.join(", ")}` });
 const text = (what: string) => z.string({ error: what }).min(1, { error: what });
 /** Text that stands for bytes. */
-const parsed = (what: string, parse: (text: string) => number[] | undefined) =>
+const parsed = <T>(what: string, parse: (text: string) => T | undefined) =>
   z.string({ error: what }).transform((value, context) => {
-    const bytes = parse(value);
-    if (bytes !== undefined) return bytes;
+    const found = parse(value);
+    if (found !== undefined) return found;
     context.issues.push({ code: "custom", message: what, input: value });
     return z.NEVER;
   });
@@ -85,12 +85,21 @@ const nextHop = map({
   mac: parsed("a MAC address such as 02:00:00:00:00:09", parseMac),
 });
 
+const route = map({
+  to: parsed("an address and prefix length such as 192.0.2.0/24 or 2001:db8::/32", parsePrefix),
+  port: z.union([text("the name of a port"), z.int().transform(String)], { error: "the name of a port, as in 2 or host1" }),
+  sourceMac: parsed("a MAC address such as 02:00:00:00:00:09", parseMac),
+  destinationMac: parsed("a MAC address such as 02:00:00:00:00:09", parseMac),
+});
+
 export const optionsSchema = map({
   ports: z.array(port, { error: "a list of ports" }).max(256, { error: "at most 256 ports" }).optional(),
   nextHops: z
     .array(nextHop, { error: "a list of next hops" })
     .max(NEXT_HOPS, { error: `at most ${NEXT_HOPS} next hops` })
     .optional(),
+  routes: z.array(route, { error: "a list of routes" }).max(65_536, { error: "at most 65,536 routes" }).optional(),
+  tunnels: map({ capacity: integer(1, MIB).optional(), failClosed: integer(0, 86_400).optional() }).optional(),
   grpc: map({ listen: text("an address as host:port").optional() }).optional(),
   api: map({
     ipv4Order: oneOf("s_addr", "host").optional(),
@@ -121,8 +130,6 @@ export type HostOptions = NonNullable<PortOptions["host"]>;
  */
 export const LATER: ReadonlySet<string> = new Set([
   "nextHops.tunnel",
-  "routes",
-  "tunnels",
   "ipsec",
   "nat",
   "mtu",

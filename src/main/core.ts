@@ -8,8 +8,12 @@ import { wordsSize } from "../memory/worker-words.js";
 import { native } from "../port/native.js";
 import type { ReplayPlan } from "../port/replay.js";
 import { hashKey } from "../table/flow.js";
+import { Routes } from "../table/route.js";
+import { allocateRules } from "../table/rule-memory.js";
+import { RuleTable } from "../table/rule-table.js";
 import { allocateSessions } from "../table/session-memory.js";
 import { SessionTable } from "../table/session-table.js";
+import { compile } from "../tunnel/compile.js";
 import type { WorkerPlan } from "../worker/messages.js";
 
 export interface CoreOptions {
@@ -23,6 +27,7 @@ export interface CoreOptions {
 export interface Core {
   readonly config: Config;
   readonly sessions: SessionTable;
+  readonly rules: RuleTable;
   readonly plans: readonly WorkerPlan[];
   /** By worker. */
   readonly counters: readonly Counters[];
@@ -41,6 +46,18 @@ export function createCore(config: Config, options: CoreOptions): Core {
     now: options.now,
     seed: new Int32Array(options.random(4).slice().buffer)[0],
   });
+  const ruleMemory = allocateRules(config.tunnels.capacity, workers, hashKey(options.random(12)));
+  const routes = config.routes.map(({ address, sourceMac, destinationMac, ...rest }) => ({
+    ...rest,
+    address: Uint8Array.from(address),
+    sourceMac: Uint8Array.from(sourceMac),
+    destinationMac: Uint8Array.from(destinationMac),
+  }));
+  const table = new Routes(routes);
+  const rules = new RuleTable(ruleMemory, new Grace(new Int32Array(words), workers), {
+    compile: (rule, record) => compile(rule, record, table),
+    failClosed: config.tunnels.failClosed * 1000,
+  });
   // One fanout group per port; the number must be free in the network namespace, hence at random.
   const groups = new Uint16Array(options.random(ports.length * 2).slice().buffer);
   const plans = Array.from(
@@ -56,6 +73,8 @@ export function createCore(config: Config, options: CoreOptions): Core {
       counters: new SharedArrayBuffer(Counters.size(ports.length)),
       closed: new SharedArrayBuffer(EventRing.size()),
       sessions: memory,
+      rules: ruleMemory,
+      routes,
       nextHops: config.nextHops.map(({ port, mac }) => ({ port, mac: Uint8Array.from(mac) })),
       replay: options.replay,
     }),
@@ -65,6 +84,7 @@ export function createCore(config: Config, options: CoreOptions): Core {
   return {
     config,
     sessions,
+    rules,
     plans,
     counters: plans.map((plan) => new Counters(plan.counters, ports.length)),
     removeClosed(now) {

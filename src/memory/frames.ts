@@ -7,6 +7,8 @@
 
 /** Bytes in front of a frame as it is received; the Ethernet header starts 2 past a multiple of 4, so IP is aligned. */
 export const HEADROOM = 514;
+/** Bytes at the start of a slot that belong to no frame: for what is known or copied of the frame in it. */
+export const SCRATCH = 64;
 /** Bytes of one slot: 195 cache lines. */
 export const SLOT = 12_480;
 /** The largest frame, in bytes without FCS, that `maxFrame` may ask for: a slot less its headroom and 256 bytes of tail. */

@@ -10,23 +10,31 @@
 // truncated capture: one that holds the headers is served as the whole frame was.
 
 import { type Burst, Kind } from "../memory/burst.js";
+import { SLOT } from "../memory/frames.js";
 import { Fate } from "../reason.js";
 import { flowWord } from "../table/flow.js";
 import { be16 } from "../wire/bytes.js";
+import { Esp } from "../wire/esp.js";
 import { Ethernet, EtherType, Vlan } from "../wire/ethernet.js";
+import { Geneve } from "../wire/geneve.js";
 import { Ipv4, Protocol } from "../wire/ipv4.js";
 import { Ipv6 } from "../wire/ipv6.js";
 import { Tcp, TcpFlag } from "../wire/tcp.js";
 import { Udp } from "../wire/udp.js";
+import { Vxlan } from "../wire/vxlan.js";
 import { Role, type Topology } from "./topology.js";
 
-/** Sets kind, fate and egress of every frame; flow, l3 and l4 of those with Kind.flow. */
-export function parse(burst: Burst, topology: Topology): void {
+/**
+ * Sets kind, fate and egress of every frame; flow, l3 and l4 of those with Kind.flow.
+ * @param undecided whether every frame is to be looked at; else those with a fate (not Fate.count) are left as they are
+ */
+export function parse(burst: Burst, topology: Topology, undecided = true): void {
   const { n, port, kind, fate, egress } = burst;
   for (let i = 0; i < n; i++) {
+    kind[i] = 0;
+    if (!undecided && fate[i] !== Fate.count) continue;
     const p = port[i];
     const role = topology.role[p];
-    kind[i] = 0;
     egress[i] = topology.miss[p];
     fate[i] =
       role === Role.uplink ? parseFrame(burst, i, topology.lif[p]) : role === Role.host ? Fate.fromHost : Fate.collectorRx;
@@ -103,13 +111,40 @@ function parseTransport(
     if (length < Udp.length || l4 + length > l4End) return Fate.malformed;
     kind |= Kind.udp;
   } else {
-    return version === Kind.ipv6 ? otherThanTransport(protocol) : Fate.notTcpUdp;
+    return protocol === Protocol.esp ? Fate.noRuleEsp : version === Kind.ipv6 ? otherThanTransport(protocol) : Fate.notTcpUdp;
   }
   burst.kind[i] = kind;
-  burst.l3[i] = l3;
-  burst.l4[i] = l4;
+  const aligned = (l3 & 2) === 0 ? l3 : alignedCopy(burst, i, l3, l4 - l3);
+  burst.l3[i] = aligned;
+  burst.l4[i] = aligned + l4 - l3;
   burst.flow[i] = flowWord(lif, vlan, version === Kind.ipv6, protocol === Protocol.udp);
-  return Fate.noSession;
+  return protocol === Protocol.udp ? udpMiss(bytes, l4, l4End) : Fate.noSession;
+}
+
+/** What a UDP datagram is called that no session has: tunnels that no rule is for are counted by kind. */
+function udpMiss(bytes: Uint8Array, l4: number, l4End: number): Fate {
+  const port = be16(bytes, l4 + Udp.destinationPort);
+  if (port === Geneve.port) return Fate.noRuleGeneve;
+  if (port === Vxlan.port) return Fate.noRuleVxlan;
+  const payload = l4 + Udp.length;
+  // A zero SPI is IKE's marker (RFC 3948 section 2.2).
+  return port === Esp.port && payload + Esp.length <= l4End && (be16(bytes, payload) | be16(bytes, payload + 2)) !== 0
+    ? Fate.noRuleEsp
+    : Fate.noSession;
+}
+
+/**
+ * The session table reads keys in whole words, which stand 2 beside one in a frame that came out of a tunnel. Copies the IP
+ * header and the 20 bytes behind it to the start of the slot. @returns where the IP header is then
+ */
+function alignedCopy(burst: Burst, i: number, l3: number, header: number): number {
+  const { halves } = burst.frames;
+  const copy = i * SLOT;
+  const from = l3 >> 1;
+  const to = copy >> 1;
+  const n = (header + Tcp.length) >> 1;
+  for (let h = 0; h < n; h++) halves[to + h] = halves[from + h];
+  return copy;
 }
 
 /** An IPv6 next header that is neither TCP nor UDP: a fragment, an extension header (IANA's list), or another protocol. */
@@ -126,7 +161,6 @@ function otherThanTransport(next: number): Fate {
     case Protocol.shim6:
       return Fate.extensionHeader;
     default:
-      // ESP too: what follows it cannot be read.
       return Fate.notTcpUdp;
   }
 }

@@ -21,11 +21,14 @@ export class Topology {
   readonly lif: Int32Array;
   /** Where a miss goes: the host port, or the peer uplink where there is none; -1: nowhere. For a host port: its uplink. */
   readonly miss: Int32Array;
+  /** Other uplink of the pair, or -1; for a host port its uplink. */
+  readonly peer: Int32Array;
 
   constructor(ports: readonly PortFacts[]) {
     const roles = { uplink: Role.uplink, host: Role.host, named: Role.named };
     this.role = Int32Array.from(ports, (port) => roles[port.role]);
     this.lif = Int32Array.from(ports, (port) => port.lif);
+    this.peer = Int32Array.from(ports, (port) => port.peer);
     this.miss = Int32Array.from(ports, (port) => (port.role === "uplink" && port.host >= 0 ? port.host : port.peer));
   }
 }

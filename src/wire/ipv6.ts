@@ -19,3 +19,14 @@ export const enum Ipv6Jumbo {
   jumbo = 0xc2,
   length = 8,
 }
+
+/** Fragment header (RFC 8200 section 4.5). */
+export const enum Ipv6Fragment {
+  nextHeader = 0,
+  /** Offset in units of 8 bytes, 2 reserved bits, more fragments. */
+  offset = 2,
+  offsetMask = 0xfff8,
+  more = 1,
+  identification = 4,
+  length = 8,
+}

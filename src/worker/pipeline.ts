@@ -15,6 +15,7 @@ import { Departures } from "../stage/forward.js";
 import { parse } from "../stage/parse.js";
 import { decide } from "../stage/session.js";
 import type { Topology } from "../stage/topology.js";
+import type { TunnelStage } from "../stage/tunnel.js";
 import type { SessionLookup } from "../table/session-lookup.js";
 
 export class Pipeline {
@@ -22,6 +23,7 @@ export class Pipeline {
 
   constructor(
     readonly topology: Topology,
+    readonly tunnels: TunnelStage,
     readonly sessions: SessionLookup,
     readonly closed: EventRing,
     readonly copies: Copies,
@@ -40,7 +42,8 @@ export class Pipeline {
     const inflight = wordOf(this.worker, Word.inflight);
     words[inflight] = burst.n;
     Atomics.add(words, epoch, 1);
-    parse(burst, this.topology);
+    const undecided = !this.tunnels.run(burst);
+    parse(burst, this.topology, undecided);
     this.sessions.lookup(burst);
     decide(burst, this.sessions, this.closed, this.copies);
     Atomics.add(words, epoch, 1);

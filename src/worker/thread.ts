@@ -11,6 +11,9 @@ import { native } from "../port/native.js";
 import { openPorts } from "../port/open.js";
 import { Copies } from "../stage/copy.js";
 import { Topology } from "../stage/topology.js";
+import { TunnelStage } from "../stage/tunnel.js";
+import { Routes } from "../table/route.js";
+import { RuleLookup } from "../table/rule-lookup.js";
 import { SessionLookup } from "../table/session-lookup.js";
 import { serve } from "./loop.js";
 import type { Failure, Report, WorkerTask } from "./messages.js";
@@ -35,8 +38,10 @@ function start({ plan, reports }: WorkerTask): void {
   const tell = (error: Error) => reports.postMessage({ worker, message: error.message } satisfies Report);
   const ports = openPorts({ ...plan, frames, counters, tell });
   try {
+    const topology = new Topology(plan.ports);
     const pipeline = new Pipeline(
-      new Topology(plan.ports),
+      topology,
+      new TunnelStage(new RuleLookup(plan.rules, worker), new Routes(plan.routes), topology, worker, plan.workers),
       new SessionLookup(plan.sessions, worker),
       new EventRing(plan.closed),
       new Copies(plan.nextHops),

@@ -9,6 +9,10 @@ import { Frames, SLOT, slotStart } from "../../src/memory/frames.js";
 import type { Port } from "../../src/port/port.js";
 import { Fate } from "../../src/reason.js";
 import { Copies } from "../../src/stage/copy.js";
+import { TunnelStage } from "../../src/stage/tunnel.js";
+import { Routes } from "../../src/table/route.js";
+import { RuleLookup } from "../../src/table/rule-lookup.js";
+import { allocateRules } from "../../src/table/rule-memory.js";
 import { SessionLookup } from "../../src/table/session-lookup.js";
 import type { SessionMemory } from "../../src/table/session-memory.js";
 import { Pipeline } from "../../src/worker/pipeline.js";
@@ -31,8 +35,10 @@ const { memory, words, control, clock, worker, flows } = workerData as StressOpt
 const sink = { tx: (_burst: Burst, _list: Int32Array, n: number) => n } as unknown as Port;
 const ports = topology.role.length;
 const counters = new Counters(new SharedArrayBuffer(Counters.size(ports)), ports);
+const rules = allocateRules(1, 1, memory.key);
 const pipeline = new Pipeline(
   topology,
+  new TunnelStage(new RuleLookup(rules, 0), new Routes([]), topology, 0, 1),
   new SessionLookup(memory, worker),
   new EventRing(new SharedArrayBuffer(EventRing.size())),
   new Copies([]),

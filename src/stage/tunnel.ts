@@ -1,0 +1,169 @@
+// Tunnel stage: takes each packet through the tunnels whose rules it matches, before the session table sees it
+// (datapath.md "Tunnel stage").
+//
+// One packet at a time: matched, taken through its tunnel, and with RECIRCULATE matched again as it is then. Sets the fate of
+// every packet that is decided here, Fate.count on those that go on to the forwarding logic.
+
+import type { Burst } from "../memory/burst.js";
+import { Fate } from "../reason.js";
+import type { Routes } from "../table/route.js";
+import type { RuleLookup } from "../table/rule-lookup.js";
+import { Op, Procedure, Rule, Settings, TunnelLane } from "../table/rule-memory.js";
+import { Next } from "../table/rule.js";
+import { Decapsulation } from "../tunnel/decap.js";
+import { Encapsulation } from "../tunnel/encap.js";
+import { FlowHash } from "../tunnel/flow-hash.js";
+import { Headers } from "../tunnel/headers.js";
+import { be16 } from "../wire/bytes.js";
+import { Ethernet, EtherType, Vlan } from "../wire/ethernet.js";
+import { Ipv4 } from "../wire/ipv4.js";
+import { Ipv6 } from "../wire/ipv6.js";
+import { Role, type Topology } from "./topology.js";
+
+/** Tunnels that a packet may go through (datapath.md). */
+const MAX_TUNNELS = 8;
+/** Geneve control packets per second and worker that the application is given. */
+const CONTROL_RATE = 100;
+
+export class TunnelStage {
+  readonly #headers = new Headers();
+  readonly #encapsulation: Encapsulation;
+  readonly #decapsulation: Decapsulation;
+  /** Control packets that may pass before #controlUntil, ms. */
+  #controlLeft = 0;
+  #controlUntil = 0;
+
+  constructor(
+    readonly rules: RuleLookup,
+    readonly routes: Routes,
+    readonly topology: Topology,
+    worker: number,
+    workers: number,
+  ) {
+    this.#encapsulation = new Encapsulation(rules, new FlowHash(rules.key), worker, workers);
+    this.#decapsulation = new Decapsulation(rules);
+  }
+
+  /** @returns false when there are no rules: nothing was looked at, and no fate is set */
+  run(burst: Burst): boolean {
+    if (!this.rules.refresh()) return false;
+    const { n, fate, port } = burst;
+    const { role } = this.topology;
+    for (let i = 0; i < n; i++) fate[i] = role[port[i]] === Role.named ? Fate.count : this.#packet(burst, i);
+    return true;
+  }
+
+  #packet(burst: Burst, i: number): Fate {
+    const { rules } = this;
+    const { records } = rules;
+    const headers = this.#headers;
+    const { halves } = burst.frames;
+    const ingress = ingressOf(burst, i);
+    let last = 0;
+    for (let tunnels = 0; ; tunnels++) {
+      headers.read(burst, i, rules.ports, ingress, last);
+      const slot = rules.find(halves, headers.base, headers.kind);
+      if (slot < 0) return last !== 0 && rules.findDead(halves, headers.base, headers.kind) ? this.#drop(last, burst, i) : Fate.count;
+      if (tunnels === MAX_TUNNELS) return Fate.tooManyTunnels;
+      const record = slot * Rule.size;
+      const op = records[record + Rule.op];
+      const number = records[record + Rule.number];
+      const fate = this.#apply(burst, i, slot, op & Op.procedureMask, number);
+      if (fate !== Fate.count) return fate;
+      const next = (op >>> Op.nextShift) & Op.nextMask;
+      if (next === Next.none) return Fate.count;
+      if (next === Next.forward) return this.#straightOut(burst, i, record);
+      last = number + 1;
+    }
+  }
+
+  #apply(burst: Burst, i: number, slot: number, procedure: Procedure, number: number): Fate {
+    const { lanes } = this.rules;
+    const headers = this.#headers;
+    const lane = number << TunnelLane.shift;
+    const length = burst.wire[i];
+    lanes[lane + TunnelLane.inPackets] = lanes[lane + TunnelLane.inPackets] + 1;
+    lanes[lane + TunnelLane.inBytes] = lanes[lane + TunnelLane.inBytes] + length;
+    const fate =
+      procedure === Procedure.geneveEncap || procedure === Procedure.vxlanEncap
+        ? this.#encapsulation.apply(burst, i, headers, slot)
+        : this.#decapsulation.apply(burst, i, headers, slot, procedure === Procedure.vxlanDecap);
+    if (fate === Fate.count) {
+      lanes[lane + TunnelLane.outPackets] = lanes[lane + TunnelLane.outPackets] + 1;
+      lanes[lane + TunnelLane.outBytes] = lanes[lane + TunnelLane.outBytes] + burst.wire[i];
+      return fate;
+    }
+    if (fate === Fate.geneveControl) return this.#control(burst, i);
+    lanes[lane + TunnelLane.inDrops] = lanes[lane + TunnelLane.inDrops] + 1;
+    lanes[lane + TunnelLane.inDropBytes] = lanes[lane + TunnelLane.inDropBytes] + length;
+    return fate;
+  }
+
+  /** To the (outer) destination's route, else to the peer of the port that it came in on. */
+  #straightOut(burst: Burst, i: number, record: number): Fate {
+    const { records } = this.rules;
+    const { bytes, halves } = burst.frames;
+    const start = burst.offset[i];
+    if ((records[record + Rule.settings] & Settings.routed) !== 0) {
+      burst.egress[i] = records[record + Rule.egress];
+      return Fate.tunneled;
+    }
+    const route = this.routes.size === 0 ? -1 : this.#route(burst, i);
+    if (route >= 0) {
+      this.routes.write(route, halves, start);
+      burst.egress[i] = this.routes.port[route];
+      return Fate.tunneled;
+    }
+    const peer = this.topology.peer[burst.port[i]];
+    // A group address of the original frame is not the tunnel's.
+    if (peer < 0 || (bytes[start] & 1) !== 0) return Fate.noRoute;
+    burst.egress[i] = peer;
+    return Fate.tunneled;
+  }
+
+  #route(burst: Burst, i: number): number {
+    const { bytes } = burst.frames;
+    let at = burst.offset[i] + Ethernet.length;
+    const end = burst.offset[i] + burst.length[i];
+    let type = be16(bytes, at - 2);
+    while ((type === EtherType.vlan || type === EtherType.qinq) && at + Vlan.length <= end) {
+      at += Vlan.length;
+      type = be16(bytes, at - 2);
+    }
+    if (type === EtherType.ipv4 && at + Ipv4.length <= end) return this.routes.findAt(bytes, at + Ipv4.destination, 4);
+    if (type === EtherType.ipv6 && at + Ipv6.length <= end) return this.routes.findAt(bytes, at + Ipv6.destination, 16);
+    return -1;
+  }
+
+  #control(burst: Burst, i: number): Fate {
+    if (burst.now >= this.#controlUntil) {
+      this.#controlUntil = burst.now + 1000;
+      this.#controlLeft = CONTROL_RATE;
+    }
+    if (this.#controlLeft === 0) return Fate.geneveControlLimited;
+    this.#controlLeft--;
+    burst.egress[i] = this.topology.miss[burst.port[i]];
+    return Fate.geneveControl;
+  }
+
+  /** Counted where it came out of last. */
+  #drop(last: number, burst: Burst, i: number): Fate {
+    const { lanes } = this.rules;
+    const lane = (last - 1) << TunnelLane.shift;
+    lanes[lane + TunnelLane.outDrops] = lanes[lane + TunnelLane.outDrops] + 1;
+    lanes[lane + TunnelLane.outDropBytes] = lanes[lane + TunnelLane.outDropBytes] + burst.wire[i];
+    return Fate.failClosed;
+  }
+}
+
+/** As Meta.ingress: the frame as received. */
+function ingressOf(burst: Burst, i: number): number {
+  const { bytes } = burst.frames;
+  const start = burst.offset[i];
+  let vlan = 0;
+  if (burst.length[i] >= Ethernet.length + Vlan.length) {
+    const type = be16(bytes, start + Ethernet.type);
+    if (type === EtherType.vlan || type === EtherType.qinq) vlan = be16(bytes, start + Ethernet.length) & Vlan.idMask;
+  }
+  return (burst.port[i] << 16) | vlan;
+}

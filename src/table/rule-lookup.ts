@@ -1,0 +1,133 @@
+// The fast path's half of the tunnel rules: which rule is for this packet?
+//
+// The shapes that a packet's class can match at all are looked up one after the other, in order of rank: gather the
+// words, hash them, walk the chain, compare. The first rank that has a match ends the search; within a rank the oldest rule wins.
+// No lock: see rule-memory.ts for how a reader is kept from half-written and reused records.
+
+import { finish, type HashKey, mix } from "./flow.js";
+import { Class, Control, KEY_WORDS, Rule, type RuleMemory, SHAPES, Shape } from "./rule-memory.js";
+
+
+export class RuleLookup {
+  readonly records: Int32Array;
+  /** The same memory in halves and bytes, for templates. */
+  readonly recordHalves: Uint16Array;
+  readonly recordBytes: Uint8Array;
+  /** This worker's counters. */
+  readonly lanes: Float64Array;
+  /** By UDP port: Header. */
+  readonly ports: Uint8Array;
+  readonly #control: Int32Array;
+  readonly #live: Int32Array;
+  readonly #dead: Int32Array;
+  readonly key: HashKey;
+  /** Of the shapes below. */
+  #generation = 0;
+  /** This worker's copy of the shapes, in order of rank. */
+  #shapes = new Int32Array(SHAPES * Shape.size);
+  /** Where the next copy is made. */
+  #spare = new Int32Array(SHAPES * Shape.size);
+  /** By class: positions in #shapes (times Shape.size) of what it can match, and how many these are. */
+  readonly #byClass = Array.from({ length: Class.count }, () => new Int32Array(SHAPES));
+  readonly #counts = new Int32Array(Class.count);
+  readonly #words = new Int32Array(KEY_WORDS);
+
+  constructor(memory: RuleMemory, worker: number) {
+    this.#control = new Int32Array(memory.shapes);
+    this.records = new Int32Array(memory.records);
+    this.recordHalves = new Uint16Array(memory.records);
+    this.recordBytes = new Uint8Array(memory.records);
+    this.#live = new Int32Array(memory.live);
+    this.#dead = new Int32Array(memory.dead);
+    this.ports = new Uint8Array(memory.ports);
+    this.lanes = new Float64Array(memory.lanes[worker]);
+    this.key = memory.key;
+  }
+
+  /** Call once per burst, inside it. @returns whether there is any rule */
+  refresh(): boolean {
+    const generation = Atomics.load(this.#control, Control.generation);
+    // While control writes (odd) the copy is good: a rule of a new shape is found a burst later.
+    if (generation !== this.#generation && (generation & 1) === 0) this.#copy(generation);
+    return this.#control[Control.rules] !== 0 || this.#control[Control.tombs] !== 0;
+  }
+
+  #copy(generation: number): void {
+    const control = this.#control;
+    const n = control[Control.shapes];
+    const copy = this.#spare;
+    copy.set(control.subarray(Control.size, Control.size + n * Shape.size));
+    // Written meanwhile: the old copy is good for one more burst.
+    if (Atomics.load(control, Control.generation) !== generation) return;
+    this.#spare = this.#shapes;
+    this.#shapes = copy;
+    this.#generation = generation;
+    this.#counts.fill(0);
+    for (let s = 0; s < n; s++) {
+      const at = s * Shape.size;
+      for (let c = 0; c < Class.count; c++) {
+        if ((copy[at + Shape.classes + (c >> 5)] & (1 << (c & 31))) === 0) continue;
+        this.#byClass[c][this.#counts[c]++] = at;
+      }
+    }
+  }
+
+  /**
+   * @param halves of the frame memory
+   * @param base by Base
+   * @param kind the packet's Class
+   * @returns slot of the rule, or -1
+   */
+  find(halves: Uint16Array, base: Int32Array, kind: number): number {
+    return this.#search(this.#live, halves, base, kind);
+  }
+
+  /** Whether a rule that was deleted a moment ago would have matched. */
+  findDead(halves: Uint16Array, base: Int32Array, kind: number): boolean {
+    return this.#control[Control.tombs] !== 0 && this.#search(this.#dead, halves, base, kind) >= 0;
+  }
+
+  #search(heads: Int32Array, halves: Uint16Array, base: Int32Array, kind: number): number {
+    const shapes = this.#shapes;
+    const list = this.#byClass[kind];
+    const count = this.#counts[kind];
+    const { start, k1, k2 } = this.key;
+    const words = this.#words;
+    let best = -1;
+    let rank = 0;
+    for (let s = 0; s < count; s++) {
+      const at = list[s];
+      if (best >= 0 && shapes[at + Shape.rank] !== rank) break;
+      const n = shapes[at + Shape.n];
+      let h = mix(start, shapes[at + Shape.id], k1, k2);
+      for (let w = 0, p = at + Shape.words; w < n; w++, p += 2) {
+        const place = shapes[p];
+        const half = (base[place >>> 16] + (place & 0xffff)) >> 1;
+        const word = (halves[half] | (halves[half + 1] << 16)) & shapes[p + 1];
+        words[w] = word;
+        h = mix(h, word, k1, k2);
+      }
+      const found = this.#chain(heads, finish(h), shapes[at + Shape.id], n);
+      if (found < 0) continue;
+      if (best < 0 || this.records[found * Rule.size + Rule.age] < this.records[best * Rule.size + Rule.age]) best = found;
+      rank = shapes[at + Shape.rank];
+    }
+    return best;
+  }
+
+  /** The words to compare are in #words. */
+  #chain(heads: Int32Array, hash: number, shape: number, n: number): number {
+    const { records } = this;
+    const words = this.#words;
+    for (let next = Atomics.load(heads, hash & (heads.length - 1)); next !== 0; ) {
+      const record = (next - 1) * Rule.size;
+      if (records[record + Rule.hash] === hash && records[record + Rule.shape] === shape) {
+        let w = 0;
+        while (w < n && records[record + Rule.key + w] === words[w]) w++;
+        if (w === n) return next - 1;
+      }
+      next = Atomics.load(records, record + Rule.next);
+    }
+    return -1;
+  }
+}

@@ -1,0 +1,154 @@
+// Geneve and VXLAN encapsulation (RFC 8926, RFC 7348): copies the rule's prepared header in front of the packet and
+// patches what the packet decides: lengths, ECN and DSCP (RFC 6040 section 4.1, RFC 2983), DF, IPv4 identification, entropy source port and
+// flow label, checksums.
+//
+// The frame stays where it is; its start moves into the headroom. VLAN tags move to the outer header, or stay inside.
+
+import type { Burst } from "../memory/burst.js";
+import { SCRATCH, SLOT } from "../memory/frames.js";
+import { Fate } from "../reason.js";
+import type { RuleLookup } from "../table/rule-lookup.js";
+import { Base, Rule, Settings, TEMPLATE_INNER_MAC, TEMPLATE_IP } from "../table/rule-memory.js";
+import { finish, pseudo4, pseudo6, sum, swap16 } from "../wire/checksum.js";
+import { Ethernet, EtherType } from "../wire/ethernet.js";
+import { Ipv4, Protocol } from "../wire/ipv4.js";
+import { Ipv6 } from "../wire/ipv6.js";
+import { Udp } from "../wire/udp.js";
+import type { FlowHash } from "./flow-hash.js";
+import type { Headers } from "./headers.js";
+
+/** First of the source ports (RFC 7348 section 5: the dynamic range), which has this many bits. */
+const FIRST_PORT = 49_152;
+const PORT_MASK = 0x3fff;
+const FLOW_LABEL_MASK = 0xfffff;
+/** Frames of the greatest length leave room for three headers at the slot's end. */
+const TAIL = 8;
+
+export class Encapsulation {
+  readonly #mac = new Uint16Array(6);
+  readonly #tag = new Uint16Array(4);
+  /** Of IPv4 headers that may be fragmented (RFC 6864): workers take turns. */
+  #identification: number;
+
+  constructor(
+    readonly rules: RuleLookup,
+    readonly flowHash: FlowHash,
+    readonly worker: number,
+    readonly workers: number,
+  ) {
+    this.#identification = worker;
+  }
+
+  /** @returns Fate.count when it is done, or why the packet is dropped */
+  apply(burst: Burst, i: number, headers: Headers, slot: number): Fate {
+    const { rules } = this;
+    const { halves, bytes } = burst.frames;
+    const record = slot * Rule.size;
+    const settings = rules.records[record + Rule.settings];
+    const length = rules.records[record + Rule.length];
+    const ipv6 = (settings & Settings.ipv6) !== 0;
+    const keepVlan = (settings & Settings.keepVlan) !== 0;
+    const ipPayload = (settings & Settings.ipPayload) !== 0;
+    const tags = keepVlan || ipPayload ? 0 : headers.tags;
+    const outerTags = keepVlan ? 0 : headers.tags;
+    const hash = this.flowHash.of(burst, headers);
+    const copiedTos = headers.version === 0 ? 0 : headers.tos;
+    let tos = (settings & Settings.dscpSet) !== 0 ? 0 : copiedTos & 0xfc;
+    if ((settings & Settings.ecnCompatibility) === 0) tos |= copiedTos & 3;
+    const dontFragment =
+      (settings & Settings.dfSet) !== 0 || ((settings & Settings.dfClear) === 0 && (headers.version !== 4 || headers.dontFragment));
+
+    // What is carried: from `payload` on, `carried` bytes.
+    let start = headers.base[Base.ethernet];
+    let payload = ipPayload ? headers.base[Base.ip] : start + tags;
+    const carried = (ipPayload ? headers.ipEnd : headers.end) - payload;
+    const added = length + Ethernet.length + outerTags;
+    if (payload - added < i * SLOT + SCRATCH) {
+      const moved = this.#move(burst, i, start, payload - start + carried);
+      if (moved < 0 || moved + payload - start - added < i * SLOT + SCRATCH) return Fate.noHeadroom;
+      payload += moved - start;
+      start = moved;
+    }
+
+    // Out of the way before they are overwritten: the original MACs and tags.
+    const mac = this.#mac;
+    for (let h = 0; h < 6; h++) mac[h] = halves[(start >> 1) + h];
+    const tag = this.#tag;
+    for (let h = 0; h < outerTags >> 1; h++) tag[h] = halves[((start + Ethernet.type) >> 1) + h];
+    if (!ipPayload) {
+      const inner = payload >> 1;
+      if (tags > 0) for (let h = 0; h < 6; h++) halves[inner + h] = mac[h];
+      const own = (record + Rule.template) * 2 + (TEMPLATE_INNER_MAC >> 1);
+      if ((settings & Settings.innerDestination) !== 0) {
+        for (let h = 0; h < 3; h++) halves[inner + h] = rules.recordHalves[own + h];
+      }
+      if ((settings & Settings.innerSource) !== 0) {
+        for (let h = 3; h < 6; h++) halves[inner + h] = rules.recordHalves[own + h];
+      }
+    }
+
+    // IP, UDP and tunnel header.
+    const ip = payload - length;
+    const template = (record + Rule.template) * 2;
+    const from = template + (TEMPLATE_IP >> 1);
+    const to = ip >> 1;
+    for (let h = 0; h < length >> 1; h++) halves[to + h] = rules.recordHalves[from + h];
+    const total = length + carried;
+    const udp = ip + (ipv6 ? Ipv6.length : Ipv4.length);
+    const udpLength = total - (udp - ip);
+    if (total > 0xffff) return Fate.noHeadroom;
+    halves[(udp + Udp.sourcePort) >> 1] = swap16(FIRST_PORT | (hash & PORT_MASK));
+    halves[(udp + Udp.totalLength) >> 1] = swap16(udpLength);
+    if (ipv6) {
+      const label = (hash >>> 12) & FLOW_LABEL_MASK;
+      bytes[ip] |= tos >>> 4;
+      bytes[ip + 1] |= ((tos & 0xf) << 4) | (label >>> 16);
+      halves[(ip + 2) >> 1] = swap16(label & 0xffff);
+      halves[(ip + Ipv6.payloadLength) >> 1] = swap16(udpLength);
+    } else {
+      const totalHalf = swap16(total);
+      // An atomic datagram needs no identification (RFC 6864 section 4.1).
+      const id = dontFragment ? 0 : swap16(this.#nextIdentification());
+      const flags = dontFragment ? swap16(Ipv4.dontFragment) : 0;
+      halves[(ip + Ipv4.totalLength) >> 1] = totalHalf;
+      halves[(ip + Ipv4.identification) >> 1] = id;
+      halves[(ip + Ipv4.flagsFragment) >> 1] = flags;
+      bytes[ip + Ipv4.tos] |= tos;
+      // The template's sum, and what was added: the TOS is the upper byte of its half.
+      halves[(ip + Ipv4.checksum) >> 1] = finish(rules.records[record + Rule.ipSum] + totalHalf + id + flags + (tos << 8));
+    }
+    if ((settings & Settings.checksum) !== 0) {
+      const pseudo = ipv6 ? pseudo6 : pseudo4;
+      const checksum = finish(pseudo(burst.frames, ip, Protocol.udp, udpLength) + sum(burst.frames, udp, udpLength));
+      // Zero means that there is none (RFC 768).
+      halves[(udp + Udp.checksum) >> 1] = checksum === 0 ? 0xffff : checksum;
+    }
+
+    // Ethernet and the tags.
+    const ethernet = ip - Ethernet.length - outerTags;
+    const eth = ethernet >> 1;
+    if ((settings & Settings.routed) !== 0) for (let h = 0; h < 6; h++) halves[eth + h] = rules.recordHalves[template + h];
+    else for (let h = 0; h < 6; h++) halves[eth + h] = mac[h];
+    for (let h = 0; h < outerTags >> 1; h++) halves[eth + 6 + h] = tag[h];
+    halves[(ip - 2) >> 1] = swap16(ipv6 ? EtherType.ipv6 : EtherType.ipv4);
+    burst.wire[i] += payload + carried - ethernet - burst.length[i];
+    burst.offset[i] = ethernet;
+    burst.length[i] = payload + carried - ethernet;
+    return Fate.count;
+  }
+
+  #nextIdentification(): number {
+    this.#identification = (this.#identification + this.workers) & 0xffff;
+    return this.#identification;
+  }
+
+  /** Moves a frame to the end of its slot: chains of tunnels need more headroom than a slot begins with. @returns its start, or -1 */
+  #move(burst: Burst, i: number, start: number, length: number): number {
+    let to = (i + 1) * SLOT - TAIL - length;
+    // As before relative to words, and even.
+    to -= (to - start) & 3;
+    if (to <= start) return -1;
+    burst.frames.bytes.copyWithin(to, start, start + length);
+    return to;
+  }
+}
