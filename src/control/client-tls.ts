@@ -94,7 +94,7 @@ function why(cause: unknown): string {
 const MISMATCH = "the certificate is for ";
 /** TCP did not come about, or there is no such host. */
 const NOBODY = /\b(ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|EADDRNOTAVAIL|EACCES|EPERM)\b|^Name resolution/;
-const NOT_TLS = /wrong version number|packet length too long|EPROTO|record layer failure|unknown protocol/i;
+const NOT_TLS = /wrong version number|packet length too long|record layer failure|unknown protocol/i;
 const EXPIRED = /certificate (has expired|is not yet valid)/i;
 const UNTRUSTED = /self[- ]signed certificate|unable to (verify|get)|signature failure|invalid CA|unsuitable|UNABLE_TO_|CERT_/i;
 

@@ -105,7 +105,7 @@ function block({ rows, found, packets, bits, missing }: Round): string {
     `${new Date().toISOString()}  ${sessions}, ${digits.format(packets)} packets/s, ${digits.format(bits)} bits/s\n`,
   ];
   if (rows.length > 0) lines.push(table(columns, rows));
-  if (found > rows.length) lines.push(`and ${digits.format(found - rows.length)} more; --limit shows more or fewer\n`);
+  if (found > rows.length) lines.push(`and ${digits.format(found - rows.length)} more\n`);
   if (missing.length > 0) lines.push(`not on the device: ${missing.join(", ")}\n`);
   return lines.join("");
 }
