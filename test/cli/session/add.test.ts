@@ -100,3 +100,32 @@ t.test("a command line that is wrong says which option, with exit code 2", async
     t.match(stderr, expected, args.join(" "));
   }
 });
+
+t.test("of sessions that are added at the same moment none is shown with another's id", async (t) => {
+  const { target } = await device(t);
+  const added = await Promise.all(
+    [1, 2, 3, 4, 5].map((port) =>
+      sluice(
+        "session",
+        "add",
+        "--target",
+        target,
+        ...TCP,
+        "--source",
+        `10.0.0.1:${port}`,
+        "--destination",
+        "10.1.0.1:80",
+        "--json",
+      ),
+    ),
+  );
+  const listed = JSON.parse((await sluice("session", "list", "--target", target, "--json")).stdout) as { session_id: number }[];
+  t.equal(listed.length, 5);
+  const named = added.map(({ stdout }) => (JSON.parse(stdout) as { session_id: number | null }).session_id);
+  const known = named.filter((id) => id !== null);
+  t.equal(new Set(known).size, known.length, `distinct: ${named}`);
+  t.ok(
+    known.every((id) => listed.some(({ session_id }) => session_id === id)),
+    "and there",
+  );
+});
