@@ -34,3 +34,13 @@ t.test("a new session has counted since the round before, also under an id that 
   t.match(rates.add(session(2, 8), 7000), { inPackets: 4 });
   t.match(rates.add(session(1, 6, 99), 7000), { inPackets: 3 }, "not less than nothing");
 });
+
+t.test("of thousands of sessions each has its own", async (t) => {
+  const rates = new Rates();
+  rates.begin(0);
+  for (let id = 1; id <= 5000; id++) rates.add(session(id, id), 0);
+  rates.begin(1000);
+  let wrong = 0;
+  for (let id = 5000; id >= 1; id--) if (rates.add(session(id, 3 * id), 1000).inPackets !== 2 * id) wrong++;
+  t.equal(wrong, 0);
+});
