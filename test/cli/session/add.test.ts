@@ -1,7 +1,9 @@
 // `sluice session add`, in a process of its own against a device over TCP.
 
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import t from "tap";
-import { device, sluice } from "../command.js";
+import { device, Running, sluice } from "../command.js";
 
 const TCP = ["--in", "1", "--protocol", "tcp", "--action", "forward"];
 
@@ -48,6 +50,30 @@ t.test("what was added is shown, with the id that was given or assigned", async 
       t.equal(stdout, "");
       t.match(stderr, expected, args.join(" "));
     }
+  });
+});
+
+t.test("copies go to a collector of the device, by its address", async (t) => {
+  const file = join(t.testdir({}), "sluice.yaml");
+  const ports = "[{ lif: 1, driver: memory }, { lif: 2, driver: memory }, { name: collector, driver: memory }]";
+  const hop = (ip: string) => `{ ip: "${ip}", port: collector, mac: "02:00:00:00:00:09" }`;
+  writeFileSync(
+    file,
+    `ports: ${ports}\ngrpc: { listen: "127.0.0.1:0" }\nnextHops: [${hop("12.2.3.4")}, ${hop("2001:db8::9")}]\n`,
+  );
+  const running = new Running(["run", "-c", file]);
+  t.teardown(() => running.child.kill("SIGKILL"));
+  const target = (await running.said(/gRPC on (\S+),/))[1] ?? "";
+  const add = (port: number, ...more: string[]) => {
+    const ends = ["--source", `10.0.0.1:${port}`, "--destination", "10.1.0.1:80", "--protocol", "udp", "--timeout", "60"];
+    return sluice("session", "add", "--target", target, "--in", "1", "--id", `${port}`, ...ends, ...more);
+  };
+  t.match(await add(1, "--action", "mirror", "--next-hop", "12.2.3.4"), { code: 0, stdout: /, mirror to 12\.2\.3\.4, timeout/ });
+  t.match(await add(2, "--action", "snoop", "--next-hop", "2001:db8::9"), { code: 0, stdout: /, snoop to 2001:db8::9, timeout/ });
+  t.match(await add(3, "--action", "snoop", "--next-hop", "12.2.3.5"), { code: 1, stderr: /_SESSION_REJECTED: .*12\.2\.3\.5/ });
+  t.match(await add(4, "--action", "snoop", "--next-hop", "collector"), {
+    code: 2,
+    stderr: /^sluice: --next-hop: found "collector"/,
   });
 });
 
