@@ -105,7 +105,9 @@ const UNTRUSTED = /self[- ]signed certificate|unable to (verify|get)|signature f
 export function refusedConnection(target: string, details: string, files: TlsFiles | undefined): string | undefined {
   if (NOBODY.test(details)) return undefined;
   const [, last = details] = /Last error: ([\s\S]*?)(?: \(\d{4}-[\d:.TZ-]+\))?\. Resolution note/.exec(details) ?? [];
-  const reason = last.replace(/^Error( \[\w+\])?: /, "").trim();
+  // Of OpenSSL's "80FC…:error:0A00045C:SSL routines:ssl3_read_bytes:tlsv13 alert certificate required:…" what it means.
+  const [, openssl] = /:SSL routines:[^:]*:([^:]+):/.exec(last) ?? [];
+  const reason = openssl ?? last.replace(/^Error( \[\w+\])?: /, "").trim();
   if (files === undefined) {
     return `what listens at ${target} does not speak plaintext gRPC (${reason}). If it is a device with TLS, add --ca FILE`;
   }

@@ -72,7 +72,12 @@ t.test("a connection that is refused says at once why, and what to change", { sk
     ["another CA", tls, { ca: otherCa }, /certificate .* is not signed by --ca .*other\.pem \(.+\): give the CA that signed it$/],
     ["expired", await serve(t, expired), { ca }, /the TLS certificate .* is out of date \(certificate has expired\): renew it/],
     ["another name", await serve(t, named), { ca }, /certificate .* is for DNS:device\.test: use such a name in --target/],
-    ["no client certificate", mutual, { ca }, /asks for a client certificate, add --cert and --key$/],
+    [
+      "no client certificate",
+      mutual,
+      { ca },
+      /^the device at \S+ ended the TLS handshake \([\w -]+\)\. .* asks for a client certificate, add --cert and --key$/,
+    ],
     [
       "an unknown client certificate",
       mutual,

@@ -43,7 +43,7 @@ export async function followClosedSessions(client: SluiceClient, asJson: boolean
       why = error instanceof Error ? error.message : String(error);
     }
     broken = true;
-    process.stderr.write(`sluice: ${why}. Trying again in ${wait} s\n`);
+    process.stderr.write(`sluice: trying again in ${wait} s: ${why}\n`);
     await sleep(wait * 1000);
     wait = Math.min(wait * 2, BACK_OFF.last);
   }

@@ -55,7 +55,7 @@ t.test("a stream that breaks is opened again", async (t) => {
   await follow.said(/"session_id":1,/);
 
   first.running.child.kill("SIGKILL");
-  await follow.complained(/^sluice: .+\. Trying again in 0\.5 s$/m);
+  await follow.complained(/^sluice: trying again in 0\.5 s: .+$/m);
   const second = await device(t, {}, first.target);
   await follow.complained(/^sluice: following again; some sessions may come a second time$/m);
   await addSession(second.target, 2);
@@ -64,7 +64,7 @@ t.test("a stream that breaks is opened again", async (t) => {
 
   // A device that stops in order ends the stream in order.
   second.running.child.kill("SIGTERM");
-  await follow.complained(/^sluice: the device ended the stream\. Trying again in 0\.5 s$/m);
+  await follow.complained(/^sluice: trying again in 0\.5 s: the device ended the stream$/m);
   follow.child.kill("SIGINT");
   t.match(await follow.ended, { code: 0, signal: null });
 });
