@@ -84,7 +84,11 @@ export const REASONS: readonly Reason[] = list({
   [Fate.noRuleEsp]: ["no-rule-esp", "miss", "ESP that no rule is for"],
   [Fate.noRuleGeneve]: ["no-rule-geneve", "miss", "Geneve that no rule is for"],
   [Fate.noRuleVxlan]: ["no-rule-vxlan", "miss", "VXLAN that no rule is for"],
-  [Fate.geneveControl]: ["geneve-control", "miss", "a Geneve control packet (O bit) of a decapsulating rule: for the application"],
+  [Fate.geneveControl]: [
+    "geneve-control",
+    "miss",
+    "a Geneve control packet (O bit) of a decapsulating rule: for the application",
+  ],
   [Fate.sessionDrop]: ["session-drop", "drop", "a session with action DROP"],
   [Fate.noPeer]: ["no-peer", "drop", "its port has neither a host port nor a peer to send it to"],
   [Fate.collectorRx]: ["collector-rx", "drop", "received on a named port: these only send"],
@@ -103,7 +107,11 @@ export const REASONS: readonly Reason[] = list({
   [Fate.noRoute]: ["no-route", "drop", "sent straight out of a tunnel to a group MAC address, or to no port: it needs a route"],
   [Fate.tooManyTunnels]: ["too-many-tunnels", "drop", "more than 8 tunnels in a chain"],
   [Fate.failClosed]: ["fail-closed", "drop", "the rule that came next in its chain was deleted a moment ago"],
-  [Fate.noHeadroom]: ["no-headroom", "drop", "longer with its tunnel headers than the device's memory for a frame, or than IP allows"],
+  [Fate.noHeadroom]: [
+    "no-headroom",
+    "drop",
+    "longer with its tunnel headers than the device's memory for a frame, or than IP allows",
+  ],
   [Fate.tunnelFragment]: ["tunnel-fragment", "drop", "a fragment of a tunnel's packet that could not be made whole"],
   [Fate.tunnelMalformed]: ["tunnel-malformed", "drop", "a tunnel's packet that is cut short or whose lengths disagree"],
   [Fate.outerChecksum]: ["outer-checksum", "drop", "a tunnel's packet with a wrong outer IP or UDP checksum, or none over IPv6"],
@@ -114,7 +122,11 @@ export const REASONS: readonly Reason[] = list({
   [Fate.geneveProtocol]: ["geneve-protocol", "drop", "Geneve with neither Ethernet nor IP inside"],
   [Fate.geneveControlLimited]: ["geneve-control-limited", "drop", "more Geneve control packets than the application is given"],
   [Fate.vxlanFlags]: ["vxlan-flags", "drop", "VXLAN without the I flag"],
-  [Fate.vxlanInnerVlan]: ["vxlan-inner-vlan", "drop", "a VLAN tag inside VXLAN, and the tunnel does not keep them (RFC 7348 section 6.1)"],
+  [Fate.vxlanInnerVlan]: [
+    "vxlan-inner-vlan",
+    "drop",
+    "a VLAN tag inside VXLAN, and the tunnel does not keep them (RFC 7348 section 6.1)",
+  ],
 });
 
 function list(table: Record<Exclude<Fate, Fate.count>, [string, FateKind, string]>): readonly Reason[] {

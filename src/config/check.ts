@@ -88,7 +88,8 @@ function checkRoutes(options: Options, problems: Problem[]): void {
     const other = first.get(name);
     if (other === undefined) first.set(name, i);
     else problems.push({ path: [...path, "to"], text: `is the prefix of routes[${other}] already` });
-    if (!ports.includes(port)) problems.push({ path: [...path, "port"], text: foundExpected(port, `a port: ${ports.join(", ")}`) });
+    if (!ports.includes(port))
+      problems.push({ path: [...path, "port"], text: foundExpected(port, `a port: ${ports.join(", ")}`) });
   });
 }
 

@@ -7,9 +7,9 @@
 import type { Burst } from "../memory/burst.js";
 import { Fate } from "../reason.js";
 import type { Routes } from "../table/route.js";
+import { Next } from "../table/rule.js";
 import type { RuleLookup } from "../table/rule-lookup.js";
 import { Op, Procedure, Rule, Settings, TunnelLane } from "../table/rule-memory.js";
-import { Next } from "../table/rule.js";
 import { Decapsulation } from "../tunnel/decap.js";
 import { Encapsulation } from "../tunnel/encap.js";
 import { FlowHash } from "../tunnel/flow-hash.js";
@@ -63,7 +63,8 @@ export class TunnelStage {
     for (let tunnels = 0; ; tunnels++) {
       headers.read(burst, i, rules.ports, ingress, last);
       const slot = rules.find(halves, headers.base, headers.kind);
-      if (slot < 0) return last !== 0 && rules.findDead(halves, headers.base, headers.kind) ? this.#drop(last, burst, i) : Fate.count;
+      if (slot < 0)
+        return last !== 0 && rules.findDead(halves, headers.base, headers.kind) ? this.#drop(last, burst, i) : Fate.count;
       if (tunnels === MAX_TUNNELS) return Fate.tooManyTunnels;
       const record = slot * Rule.size;
       const op = records[record + Rule.op];

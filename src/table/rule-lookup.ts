@@ -7,7 +7,6 @@
 import { finish, type HashKey, mix } from "./flow.js";
 import { Class, Control, KEY_WORDS, Rule, type RuleMemory, SHAPES, Shape } from "./rule-memory.js";
 
-
 export class RuleLookup {
   readonly records: Int32Array;
   /** The same memory in halves and bytes, for templates. */
@@ -31,6 +30,8 @@ export class RuleLookup {
   readonly #byClass = Array.from({ length: Class.count }, () => new Int32Array(SHAPES));
   readonly #counts = new Int32Array(Class.count);
   readonly #words = new Int32Array(KEY_WORDS);
+  /** Of the last search. */
+  #rank = -1;
 
   constructor(memory: RuleMemory, worker: number) {
     this.#control = new Int32Array(memory.shapes);
@@ -82,9 +83,11 @@ export class RuleLookup {
     return this.#search(this.#live, halves, base, kind);
   }
 
-  /** Whether a rule that was deleted a moment ago would have matched. */
-  findDead(halves: Uint16Array, base: Int32Array, kind: number): boolean {
-    return this.#control[Control.tombs] !== 0 && this.#search(this.#dead, halves, base, kind) >= 0;
+  /** Whether a rule that was deleted a moment ago would have come before `slot`, what find() has just found (-1: nothing). */
+  deadBefore(slot: number, halves: Uint16Array, base: Int32Array, kind: number): boolean {
+    if (this.#control[Control.tombs] === 0) return false;
+    const rank = slot < 0 ? -1 : this.#rank;
+    return this.#search(this.#dead, halves, base, kind) >= 0 && this.#rank > rank;
   }
 
   #search(heads: Int32Array, halves: Uint16Array, base: Int32Array, kind: number): number {
@@ -94,7 +97,7 @@ export class RuleLookup {
     const { start, k1, k2 } = this.key;
     const words = this.#words;
     let best = -1;
-    let rank = 0;
+    let rank = -1;
     for (let s = 0; s < count; s++) {
       const at = list[s];
       if (best >= 0 && shapes[at + Shape.rank] !== rank) break;
@@ -112,6 +115,7 @@ export class RuleLookup {
       if (best < 0 || this.records[found * Rule.size + Rule.age] < this.records[best * Rule.size + Rule.age]) best = found;
       rank = shapes[at + Shape.rank];
     }
+    this.#rank = rank;
     return best;
   }
 

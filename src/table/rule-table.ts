@@ -10,9 +10,9 @@
 import type { Grace } from "../memory/grace.js";
 import { finish, mix } from "./flow.js";
 import { Retirement } from "./retire.js";
+import type { NewRule, TunnelCounters } from "./rule.js";
 import { GENEVE_PORT, portOf, type RuleKey, ruleKey, VXLAN_PORT } from "./rule-key.js";
 import { Control, Header, Op, Procedure, Rule, type RuleMemory, SHAPES, Shape, TunnelLane } from "./rule-memory.js";
-import type { NewRule, TunnelCounters } from "./rule.js";
 
 export const enum RuleStatus {
   done,

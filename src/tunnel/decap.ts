@@ -85,7 +85,9 @@ function badChecksum(burst: Burst, { base, version, transport: udp }: Headers, u
     return version === 4 || (settings & Settings.zeroChecksum) !== 0 ? Fate.count : Fate.outerChecksum;
   }
   const pseudo = version === 4 ? pseudo4 : pseudo6;
-  return finish(pseudo(frames, ip, Protocol.udp, udpLength) + sum(frames, udp, udpLength)) === 0 ? Fate.count : Fate.outerChecksum;
+  return finish(pseudo(frames, ip, Protocol.udp, udpLength) + sum(frames, udp, udpLength)) === 0
+    ? Fate.count
+    : Fate.outerChecksum;
 }
 
 /** RFC 8926 section 3.5: whatever the C bit says, the lengths must add up, and no unknown option may be critical. */

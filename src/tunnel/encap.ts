@@ -56,7 +56,8 @@ export class Encapsulation {
     let tos = (settings & Settings.dscpSet) !== 0 ? 0 : copiedTos & 0xfc;
     if ((settings & Settings.ecnCompatibility) === 0) tos |= copiedTos & 3;
     const dontFragment =
-      (settings & Settings.dfSet) !== 0 || ((settings & Settings.dfClear) === 0 && (headers.version !== 4 || headers.dontFragment));
+      (settings & Settings.dfSet) !== 0 ||
+      ((settings & Settings.dfClear) === 0 && (headers.version !== 4 || headers.dontFragment));
 
     // What is carried: from `payload` on, `carried` bytes.
     let start = headers.base[Base.ethernet];

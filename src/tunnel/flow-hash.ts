@@ -28,7 +28,12 @@ export class FlowHash {
     }
     for (; at < end; at += 2) h = mix(h, halves[at] | (halves[at + 1] << 16), k1, k2);
     const { protocol, transport } = headers;
-    if (version !== 0 && !headers.fragment && (protocol === Protocol.tcp || protocol === Protocol.udp) && transport + 4 <= headers.ipEnd) {
+    if (
+      version !== 0 &&
+      !headers.fragment &&
+      (protocol === Protocol.tcp || protocol === Protocol.udp) &&
+      transport + 4 <= headers.ipEnd
+    ) {
       h = mix(h, halves[transport >> 1] | (halves[(transport >> 1) + 1] << 16), k1, k2);
     }
     return finish(h);

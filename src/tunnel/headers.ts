@@ -171,7 +171,11 @@ export class Headers {
         return;
       }
       type = be16(bytes, at - 2);
-      while ((type === EtherType.vlan || type === EtherType.qinq) && this.innerTags < MAX_TAGS && at + Vlan.length <= this.ipEnd) {
+      while (
+        (type === EtherType.vlan || type === EtherType.qinq) &&
+        this.innerTags < MAX_TAGS &&
+        at + Vlan.length <= this.ipEnd
+      ) {
         at += Vlan.length;
         this.innerTags += Vlan.length;
         type = be16(bytes, at - 2);

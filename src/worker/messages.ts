@@ -4,8 +4,8 @@ import type { MessagePort } from "node:worker_threads";
 import type { PortConfig } from "../config/config.js";
 import type { ErrorCode } from "../errors.js";
 import type { ReplayPlan } from "../port/replay.js";
-import type { Route } from "../table/route.js";
 import type { NextHop } from "../stage/copy.js";
+import type { Route } from "../table/route.js";
 import type { RuleMemory } from "../table/rule-memory.js";
 import type { SessionMemory } from "../table/session-memory.js";
 

@@ -157,8 +157,6 @@ t.test("next hops name a port by its name, and are known by address", async (t) 
 
 t.test("keys and drivers of later versions are refused as not supported yet", async (t) => {
   const later = [
-    "routes: []",
-    "tunnels: { capacity: 1 }",
     "ipsec: { aead: auto }",
     "nat: {}",
     "mtu: {}",
@@ -177,7 +175,7 @@ t.test("keys and drivers of later versions are refused as not supported yet", as
 
 t.test("what the schema refuses", async (t) => {
   const refused: [string, RegExp][] = [
-    ["prots: []", /prots: unknown key, expected one of ports, nextHops, grpc, /],
+    ["prots: []", /prots: unknown key, expected one of ports, nextHops, routes, tunnels, grpc, /],
     ["[1, 2]", /found \[1,2\], expected a map/],
     ["ports: [7]", /ports\[0\]: found 7, expected a map/],
     ["ports: [{ lif: 1 }]", /ports\[0\]\.driver: missing, expected one of af_packet/],

@@ -86,6 +86,7 @@ function oracle(frame: Uint8Array): Parsed {
     // IANA "IPv6 Extension Header Types" less ESP (behind which no port can be read) and the experimental 253 and 254.
     if ([0, 43, 51, 60, 135, 139, 140].includes(next)) return { fate: Fate.extensionHeader };
   }
+  if (next === 50) return { fate: Fate.noRuleEsp };
   if (next !== 6 && next !== 17) return { fate: Fate.notTcpUdp };
   const l4 = l3 + header;
   const left = total - header;
@@ -98,7 +99,13 @@ function oracle(frame: Uint8Array): Parsed {
   if (left < 8) return { fate: Fate.malformed };
   const length = view.getUint16(l4 + 4);
   if (length < 8 || length > left) return { fate: Fate.malformed };
-  return { fate: Fate.noSession, l3, l4, udp: true, ipv6: v6, control: false };
+  let fate = Fate.noSession;
+  const port = view.getUint16(l4 + 2);
+  if (port === 6081) fate = Fate.noRuleGeneve;
+  if (port === 4789) fate = Fate.noRuleVxlan;
+  // RFC 3948: at least SPI and sequence number, and no non-ESP marker.
+  if (port === 4500 && left >= 16 && view.getUint32(l4 + 8) !== 0) fate = Fate.noRuleEsp;
+  return { fate, l3, l4, udp: true, ipv6: v6, control: false };
 }
 
 const ETHER = "Ether(src='02:00:00:00:00:01', dst='02:00:00:00:00:02')";
@@ -136,8 +143,13 @@ const TABLE: Readonly<Record<string, readonly [string, string]>> = {
   sctp: [`${ETHER}/${V4}/SCTP()`, "not-tcp-udp"],
   gre: [`${ETHER}/${V4}/GRE()/${V4}/UDP()`, "not-tcp-udp"],
   "ip in ip": [`${ETHER}/${V4}/${V4}/UDP()`, "not-tcp-udp"],
-  esp: [`${ETHER}/${V4}/ESP(spi=1,seq=1,data=b'x'*32)`, "not-tcp-udp"],
-  "esp/ipv6": [`${ETHER}/${V6}/ESP(spi=1,seq=1,data=b'x'*32)`, "not-tcp-udp"],
+  esp: [`${ETHER}/${V4}/ESP(spi=1,seq=1,data=b'x'*32)`, "no-rule-esp"],
+  "esp/ipv6": [`${ETHER}/${V6}/ESP(spi=1,seq=1,data=b'x'*32)`, "no-rule-esp"],
+  "esp in udp": [`${ETHER}/${V4}/UDP(sport=4500,dport=4500)/ESP(spi=1,seq=1,data=b'x'*32)`, "no-rule-esp"],
+  "ike in udp": [`${ETHER}/${V4}/UDP(sport=4500,dport=4500)/Raw(bytes(4)+b'x'*32)`, "no-session"],
+  keepalive: [`${ETHER}/${V6}/UDP(sport=4500,dport=4500)/Raw(b'\\xff')`, "no-session"],
+  geneve: [`${ETHER}/${V4}/UDP(dport=6081)/Raw(bytes.fromhex('0000655800000500'))`, "no-rule-geneve"],
+  vxlan: [`${ETHER}/${V6}/UDP(dport=4789)/VXLAN(vni=5)/${ETHER}`, "no-rule-vxlan"],
   "no next header": [`${ETHER}/IPv6(src='2001:db8::1',dst='2001:db8::2',nh=59)`, "not-tcp-udp"],
   "router alert": [`${ETHER}/IP(src='10.0.0.1',dst='10.1.0.1',options=[IPOption_Router_Alert()])/UDP()`, "ip-options"],
   "record route": [

@@ -1,0 +1,80 @@
+// A device of four uplinks with tunnel rules, on one thread: what becomes of given frames.
+
+import { BURST, Burst } from "../../src/memory/burst.js";
+import { Frames } from "../../src/memory/frames.js";
+import { Grace } from "../../src/memory/grace.js";
+import { wordsSize } from "../../src/memory/worker-words.js";
+import { Fate } from "../../src/reason.js";
+import { TunnelStage } from "../../src/stage/tunnel.js";
+import { hashKey } from "../../src/table/flow.js";
+import { type Route, Routes } from "../../src/table/route.js";
+import { DEFAULT_SETTINGS, type NewRule, Next, type RuleMatch, type Tunnel, type TunnelSettings } from "../../src/table/rule.js";
+import { RuleLookup } from "../../src/table/rule-lookup.js";
+import { allocateRules } from "../../src/table/rule-memory.js";
+import { RuleStatus, RuleTable } from "../../src/table/rule-table.js";
+import { compile } from "../../src/tunnel/compile.js";
+import { type Arrival, load, topology } from "./device.js";
+
+export interface Outcome {
+  readonly fate: Fate;
+  /** Index of the port; of what goes to the forwarding logic nothing. */
+  readonly egress: number;
+  readonly frame: Uint8Array;
+}
+
+export class TunnelRig {
+  readonly table: RuleTable;
+  readonly #stage: TunnelStage;
+  readonly #burst = new Burst(new Frames(new ArrayBuffer(Frames.size(BURST))));
+
+  constructor(routes: readonly Route[] = [], failClosed = 60_000, capacity = 64) {
+    const memory = allocateRules(capacity, 1, hashKey(new Uint8Array(12).fill(7)));
+    const words = new Int32Array(new SharedArrayBuffer(wordsSize(1)));
+    const table = new Routes(routes);
+    this.table = new RuleTable(memory, new Grace(words, 1), {
+      compile: (rule, record) => compile(rule, record, table),
+      failClosed,
+    });
+    this.#stage = new TunnelStage(new RuleLookup(memory, 0), table, topology, 0, 1);
+  }
+
+  add(id: number, match: RuleMatch, tunnel: Tunnel, next = Next.forward, settings: Partial<TunnelSettings> = {}): void {
+    const status = this.table.add(ruleOf(id, match, tunnel, next, settings), 0);
+    if (status !== RuleStatus.done) throw new Error(`rule ${id}: status ${status}`);
+  }
+
+  receive(...arrivals: Arrival[]): Outcome[] {
+    const burst = this.#burst;
+    load(burst, arrivals);
+    burst.now = 1;
+    if (!this.#stage.run(burst)) burst.fate.fill(Fate.count);
+    return arrivals.map((_, i) => ({
+      fate: burst.fate[i] as Fate,
+      egress: burst.egress[i] as number,
+      frame: burst.frames.bytes.slice(burst.offset[i], (burst.offset[i] as number) + (burst.length[i] as number)),
+    }));
+  }
+}
+
+export function ruleOf(
+  id: number,
+  match: RuleMatch,
+  tunnel: Tunnel,
+  next: Next,
+  settings: Partial<TunnelSettings> = {},
+): NewRule {
+  return { id: BigInt(id), match, tunnel, next, settings: { ...DEFAULT_SETTINGS, ...settings } };
+}
+
+export const ip4 = (text: string): Uint8Array => Uint8Array.from(text.split("."), Number);
+
+/** Eight groups of hexadecimal digits. */
+export const ip6 = (text: string): Uint8Array => {
+  const [head = "", tail = ""] = text.split("::");
+  const words = (part: string) => (part === "" ? [] : part.split(":").map((word) => Number.parseInt(word, 16)));
+  const [front, back] = [words(head), words(tail)];
+  const all = [...front, ...new Array<number>(8 - front.length - back.length).fill(0), ...back];
+  return Uint8Array.from(all.flatMap((word) => [word >>> 8, word & 0xff]));
+};
+
+export const mac = (text: string): Uint8Array => Uint8Array.from(text.split(":"), (byte) => Number.parseInt(byte, 16));
