@@ -63,8 +63,8 @@ export class TunnelStage {
     for (let tunnels = 0; ; tunnels++) {
       headers.read(burst, i, rules.ports, ingress, last);
       const slot = rules.find(halves, headers.base, headers.kind);
-      if (slot < 0)
-        return last !== 0 && rules.findDead(halves, headers.base, headers.kind) ? this.#drop(last, burst, i) : Fate.count;
+      if (last !== 0 && rules.deadBefore(slot, halves, headers.base, headers.kind)) return this.#drop(last, burst, i);
+      if (slot < 0) return Fate.count;
       if (tunnels === MAX_TUNNELS) return Fate.tooManyTunnels;
       const record = slot * Rule.size;
       const op = records[record + Rule.op];

@@ -163,7 +163,7 @@ t.test(
   { skip: made.skip },
   async (t) => {
     const rig = new TunnelRig();
-    rig.add(1, { ingress: { port: 0, vlan: 0 } }, geneve(), Next.recirculate);
+    rig.add(1, { ip: { ipv6: false, destination: { address: ip4("10.1.0.1"), length: 32 } } }, geneve(), Next.recirculate);
     rig.add(2, { ip: { ipv6: false, destination: { address: ip4("192.0.2.0"), length: 24 } } }, vxlan(OUTER6), Next.forward);
     t.equal(rig.receive({ frame: frame("udp4"), port: 0 })[0]?.fate, Fate.tunneled);
     await rig.table.delete(2n, 1000);
