@@ -5,6 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Config, MemoryDriver, PortConfig } from "../config/config.js";
+import { DEFAULTS } from "../config/defaults.js";
 import { createCore } from "../main/core.js";
 import { PortCounter } from "../memory/counters.js";
 import { PackedFrames } from "../port/memory.js";
@@ -92,7 +93,7 @@ function benchConfig(sessions: number): Config {
       port(0, { driver: "memory", source: flood(sessions), total: Number.POSITIVE_INFINITY }),
       port(1, { driver: "memory" }),
     ],
-    grpc: { listen: "" },
+    grpc: DEFAULTS.grpc,
     api: { ipv4Order: "s_addr", missingSession: "response" },
     workers: 1,
     pin: [],

@@ -67,7 +67,18 @@ const port = z.discriminatedUnion(
 
 export const optionsSchema = map({
   ports: z.array(port, { error: "a list of ports" }).max(256, { error: "at most 256 ports" }).optional(),
-  grpc: map({ listen: text("an address as host:port").optional() }).optional(),
+  grpc: map({
+    listen: text("an address as host:port").optional(),
+    cert: text("the path of a certificate in PEM form").optional(),
+    key: text("the path of a private key in PEM form").optional(),
+    clientCa: text("the path of certificates in PEM form").optional(),
+    insecure: flag().optional(),
+    maxMessageBytes: integer(4_096, 64 * MIB).optional(),
+    maxStreams: integer(1, 65_535).optional(),
+    maxConnections: integer(1, 65_535).optional(),
+    keepaliveInterval: integer(1, 86_400).optional(),
+    keepaliveTimeout: integer(1, 3_600).optional(),
+  }).optional(),
   api: map({
     ipv4Order: oneOf("s_addr", "host").optional(),
     missingSession: oneOf("response", "status").optional(),
@@ -105,12 +116,6 @@ export const LATER: ReadonlySet<string> = new Set([
   "geneve",
   "vxlan",
   "innerVlan",
-  "grpc.tls",
-  "grpc.ca",
-  "grpc.cert",
-  "grpc.key",
-  "grpc.clientCa",
-  "grpc.insecure",
   "api.revealKeys",
 ]);
 
