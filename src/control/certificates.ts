@@ -99,9 +99,9 @@ function parseKey(path: string, pem: Buffer): KeyObject {
   const which = `the private key ${path} (grpc.key)`;
   try {
     return createPrivateKey(pem);
-  } catch (cause) {
-    const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
-    if (code === "ERR_MISSING_PASSPHRASE") {
+  } catch {
+    // BEGIN ENCRYPTED PRIVATE KEY (PKCS #8), or Proc-Type: 4,ENCRYPTED (RFC 1421)
+    if (pem.includes("ENCRYPTED")) {
       throw problem(
         `${which} is locked by a passphrase, which sluice does not ask for. openssl pkey -in ${path} writes it without`,
       );

@@ -142,13 +142,14 @@ class Connections {
 
   /** At most one line a second: whoever knocks does not fill the log. */
   #refuse(socket: Socket, why: string): void {
-    const from = `${socket.remoteAddress ?? "a client that is gone"}`;
+    // A socket that is closed already does not know any more.
+    const from = socket.remoteAddress === undefined ? "" : ` from ${socket.remoteAddress}`;
     socket.destroy();
     this.#unsaid++;
     const now = performance.now();
     if (now - this.#last < LOG_PERIOD_MS) return;
     const more = this.#unsaid > 1 ? ` (and ${this.#unsaid - 1} more before)` : "";
-    this.options.log.info(`gRPC connection from ${from} refused: ${why}${more}`);
+    this.options.log.info(`gRPC connection${from} refused: ${why}${more}`);
     this.#last = now;
     this.#unsaid = 0;
   }
@@ -167,6 +168,7 @@ function reasonOf(error: Error, socket: TLSSocket): string {
   if (code === "ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE") return "it showed no certificate, which grpc.clientCa asks for";
   if (code === "ERR_SSL_HTTP_REQUEST" || code === "ERR_SSL_WRONG_VERSION_NUMBER") return "it does not speak TLS";
   if (code === "ERR_TLS_HANDSHAKE_TIMEOUT") return "it did not finish the TLS handshake in time";
+  if (code === "ECONNRESET") return "it hung up in the TLS handshake. Does it trust the certificate?";
   return "reason" in error ? String(error.reason) : error.message;
 }
 
