@@ -32,8 +32,11 @@ async function start(t: Test, tls: TlsConfig | undefined, options: Partial<Serve
 }
 
 function client(t: Test, { server }: Tested, how: ChannelCredentials, host = "localhost"): DeviceClient {
-  // Each its own connection.
-  const made = new DeviceClient(`${host}:${server.port}`, how, { "grpc.use_local_subchannel_pool": 1 });
+  const made = new DeviceClient(`${host}:${server.port}`, how, {
+    // Each its own connection.
+    "grpc.use_local_subchannel_pool": 1,
+    "grpc.ssl_target_name_override": "localhost",
+  });
   t.teardown(() => made.close());
   return made;
 }
@@ -79,7 +82,7 @@ t.test(
     t.match(tested.log[0], /^info: gRPC shows the certificate CN=server, valid until .* GMT$/);
     t.match(
       tested.log[1],
-      /^info: gRPC connection from 127\.0\.0\.1 refused: .*(unknown ca|does not speak TLS)/,
+      /^info: gRPC connection.* refused: .*(unknown ca|Does it trust the certificate\?)/,
       "one line a second",
     );
     t.equal(tested.log.length, 2);
@@ -200,7 +203,7 @@ t.test("reload: new connections see the new certificate, old ones go on, bad fil
   t.equal(await seen(), "first", "not before it is told to");
   tested.server.reload();
   t.equal(await seen(), "second");
-  t.match(tested.log.at(-1), /^info: gRPC shows the certificate CN=second/);
+  t.match(tested.log.join("\n"), /^info: gRPC shows the certificate CN=second/m);
   t.equal((await call(old)).code, status.OK, "the old connection goes on");
   t.equal((await call(client(t, tested, credentials.createSsl(pems.read("first.pem"))))).code, status.UNAVAILABLE);
   t.equal((await call(client(t, tested, credentials.createSsl(pems.read("second.pem"))))).code, status.OK);
@@ -270,7 +273,7 @@ t.test("IPv6 and localhost, by TLS, on a port that the kernel chose", { skip }, 
   ]) {
     const tested = await start(t, pair, { listen });
     t.ok(tested.server.port > 0, listen);
-    const how = credentials.createSsl(pems.read("server.pem"), null, null, { checkServerIdentity: () => undefined });
+    const how = credentials.createSsl(pems.read("server.pem"));
     t.equal((await call(client(t, tested, how, host))).code, status.OK, listen);
   }
 });
