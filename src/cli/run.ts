@@ -34,6 +34,7 @@ export async function run(given: Given): Promise<void> {
   await ended;
   clearInterval(timer);
   await device.stop();
+  hangUp.die();
   process.exit(0);
 }
 
@@ -59,20 +60,29 @@ function signalled(): Promise<void> {
  */
 class HangUp {
   readonly terminalGone: Promise<void>;
+  #gone = false;
   #reload = () => {};
 
   constructor() {
     const terminals = [0, 1, 2].filter((descriptor) => isatty(descriptor));
     this.terminalGone = new Promise((resolve) => {
       process.on("SIGHUP", () => {
-        if (terminals.every((descriptor) => isatty(descriptor))) this.#reload();
-        else resolve();
+        this.#gone = terminals.some((descriptor) => !isatty(descriptor));
+        if (this.#gone) resolve();
+        else this.#reload();
       });
     });
   }
 
   otherwise(reload: () => void): void {
     this.#reload = reload;
+  }
+
+  /** Ends the process if its terminal is gone: by the signal, as exit() aborts in Node 20 when it cannot reset the terminal. */
+  die(): void {
+    if (!this.#gone) return;
+    process.removeAllListeners("SIGHUP");
+    process.kill(process.pid, "SIGHUP");
   }
 }
 

@@ -3,8 +3,9 @@
 import { execFileSync, spawn } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect, type TLSSocket } from "node:tls";
-import { credentials } from "@grpc/grpc-js";
+import { credentials, Metadata, status } from "@grpc/grpc-js";
 import t from "tap";
+import { SessionTableClient } from "../../src/control/gen/openoffload.js";
 import { DeviceClient } from "../../src/control/gen/sluice.js";
 import { until } from "../control/calls.js";
 import { noOpenssl, Pems } from "../control/pems.js";
@@ -116,16 +117,18 @@ const python = (() => {
   }
 })();
 
-t.test("when its terminal goes away it ends", { skip: python }, async (t) => {
-  // A terminal of its own, which is closed once the device runs; prints the exit code, or what killed it, negative.
+t.test("when its terminal goes away it stops as by SIGTERM", { skip: python }, async (t) => {
+  // A terminal of its own. Prints the address, closes the terminal when told to, prints what killed the device, negative.
   const script = `
-import os, pty, sys
+import os, pty, re, sys
 pid, master = pty.fork()
 if pid == 0:
     os.execv(sys.argv[1], sys.argv[1:])
 text = b""
-while b"gRPC on" not in text:
+while not re.search(rb"gRPC on (\\S+),", text):
     text += os.read(master, 4096)
+print(re.search(rb"gRPC on (\\S+),", text)[1].decode(), flush=True)
+sys.stdin.readline()
 os.close(master)
 print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 `;
@@ -136,6 +139,16 @@ print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
   child.stdout.on("data", (text) => {
     said += text;
   });
-  await until(() => said !== "", 15_000);
-  t.equal(said.trim(), "0");
+  await until(() => said.includes("\n"), 15_000);
+  const table = new SessionTableClient(said.trim(), credentials.createInsecure());
+  t.teardown(() => table.close());
+  const follow = new Metadata();
+  follow.set("sluice-follow", "1");
+  const stream = table.getClosedSessions({ pageSize: 0, page: 0, startSession: 0n }, follow).on("error", () => {});
+  const ended = new Promise((resolve) => stream.on("status", ({ code }) => resolve(code)));
+  stream.resume();
+  await new Promise((resolve) => stream.once("metadata", resolve));
+  child.stdin.write("\n");
+  t.equal(await ended, status.OK, "calls are ended");
+  await until(() => said.endsWith("-1\n"), 15_000);
 });
