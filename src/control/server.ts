@@ -115,9 +115,8 @@ export function serviceName({ definition }: Pick<Service, "definition">): string
 }
 
 /**
- * grpc-js calls a handler even when the client closes its side after the deadline, when the call is over and will never be
- * said to be cancelled. A stream with a handler would then hold what it holds forever; a unary call would act for nobody.
- * Streams of requests are another matter: their handlers run from the first byte on.
+ * A busy thread reads the end of a request before it looks at its timers: grpc-js then calls the handler although the deadline
+ * has passed. Streams of requests look at it themselves (add-session.ts): their handlers run from the first byte on.
  */
 function inTime(definition: ServiceDefinition, handlers: UntypedServiceImplementation): UntypedServiceImplementation {
   const guarded: UntypedServiceImplementation = {};

