@@ -5,6 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Config, MemoryDriver, PortConfig } from "../config/config.js";
+import { DEFAULTS } from "../config/defaults.js";
 import { createCore } from "../main/core.js";
 import { PortCounter } from "../memory/counters.js";
 import { PackedFrames } from "../port/memory.js";
@@ -93,7 +94,7 @@ function benchConfig(sessions: number): Config {
       port(1, { driver: "memory" }),
     ],
     nextHops: [],
-    grpc: { listen: "" },
+    grpc: DEFAULTS.grpc,
     api: { ipv4Order: "s_addr", missingSession: "response" },
     workers: 1,
     pin: [],
