@@ -5,6 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Config, MemoryDriver, PortConfig } from "../config/config.js";
+import { DEFAULTS } from "../config/defaults.js";
 import { createCore } from "../main/core.js";
 import { PortCounter } from "../memory/counters.js";
 import { PackedFrames } from "../port/memory.js";
@@ -95,7 +96,7 @@ function benchConfig(sessions: number): Config {
     nextHops: [],
     routes: [],
     tunnels: { capacity: 1, failClosed: 0 },
-    grpc: { listen: "" },
+    grpc: DEFAULTS.grpc,
     api: { ipv4Order: "s_addr", missingSession: "response" },
     workers: 1,
     pin: [],

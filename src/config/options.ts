@@ -100,7 +100,18 @@ export const optionsSchema = map({
     .optional(),
   routes: z.array(route, { error: "a list of routes" }).max(65_536, { error: "at most 65,536 routes" }).optional(),
   tunnels: map({ capacity: integer(1, MIB).optional(), failClosed: integer(0, 86_400).optional() }).optional(),
-  grpc: map({ listen: text("an address as host:port").optional() }).optional(),
+  grpc: map({
+    listen: text("an address as host:port").optional(),
+    cert: text("the path of a certificate in PEM form").optional(),
+    key: text("the path of a private key in PEM form").optional(),
+    clientCa: text("the path of certificates in PEM form").optional(),
+    insecure: flag().optional(),
+    maxMessageBytes: integer(4_096, 64 * MIB).optional(),
+    maxStreams: integer(1, 65_535).optional(),
+    maxConnections: integer(1, 65_535).optional(),
+    keepaliveInterval: integer(1, 86_400).optional(),
+    keepaliveTimeout: integer(1, 3_600).optional(),
+  }).optional(),
   api: map({
     ipv4Order: oneOf("s_addr", "host").optional(),
     missingSession: oneOf("response", "status").optional(),
@@ -136,12 +147,6 @@ export const LATER: ReadonlySet<string> = new Set([
   "geneve",
   "vxlan",
   "innerVlan",
-  "grpc.tls",
-  "grpc.ca",
-  "grpc.cert",
-  "grpc.key",
-  "grpc.clientCa",
-  "grpc.insecure",
   "api.revealKeys",
 ]);
 
