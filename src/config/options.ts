@@ -79,10 +79,11 @@ const NEXT_HOPS = 4096;
 
 const nextHop = map({
   ip: parsed("an IPv4 or IPv6 address", parseAddress),
-  port: z.union([text("the name of a port"), z.int().transform(String)], {
-    error: "the name of a port, as in collector, 2 or host1",
-  }),
-  mac: parsed("a MAC address such as 02:00:00:00:00:09", parseMac),
+  port: z
+    .union([text("the name of a port"), z.int().transform(String)], { error: "the name of a port, as in collector, 2 or host1" })
+    .optional(),
+  mac: parsed("a MAC address such as 02:00:00:00:00:09", parseMac).optional(),
+  tunnel: integer(1, Number.MAX_SAFE_INTEGER).optional(),
 });
 
 const route = map({
@@ -139,15 +140,6 @@ export type HostOptions = NonNullable<PortOptions["host"]>;
  * Settings that a later version brings, as they stand in the specification; indices of lists are left out of the path.
  * They are refused by name, so that nobody takes a configuration for served that is not.
  */
-export const LATER: ReadonlySet<string> = new Set([
-  "nextHops.tunnel",
-  "ipsec",
-  "nat",
-  "mtu",
-  "geneve",
-  "vxlan",
-  "innerVlan",
-  "api.revealKeys",
-]);
+export const LATER: ReadonlySet<string> = new Set(["ipsec", "nat", "mtu", "geneve", "vxlan", "innerVlan", "api.revealKeys"]);
 
 export const LATER_DRIVERS: ReadonlySet<string> = new Set(["auto", "af_xdp", "pcap"]);
