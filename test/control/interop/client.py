@@ -26,8 +26,8 @@ SECONDS = 10  # that a call may take when a scenario does not say
 class Client:
     """Plaintext, as the C++ and Go clients connect."""
 
-    def __init__(self, target=TARGET):
-        self.channel = grpc.insecure_channel(target, options=[("grpc.enable_http_proxy", 0)])
+    def __init__(self, *options):
+        self.channel = grpc.insecure_channel(TARGET, options=[("grpc.enable_http_proxy", 0), *options])
         grpc.channel_ready_future(self.channel).result(timeout=SECONDS)
 
         def method(kind, path, request, response):

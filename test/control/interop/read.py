@@ -3,7 +3,8 @@ N, prints a line, and lives on) | "rest" (polls until all is there). Prints the 
 
 from client import *  # noqa: F403
 
-client = Client()
+# A window that does not grow: what is not read stays with the device.
+client = Client(("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 65536))
 what, *count = ARGS
 if what == "rest":
     got = []
