@@ -68,7 +68,7 @@ def disconnected(client):
     """a connection that is closed in the middle of a batch leaves nothing"""
     other = Client()
     release = threading.Event()
-    other.add_stream.future(stalled(30, release))
+    call = other.add_stream.future(stalled(30, release))
     time.sleep(0.1)
     other.channel.close()
     release.set()

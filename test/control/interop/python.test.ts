@@ -9,7 +9,9 @@ const skip = noPython;
 const CAPTURES = resolve("pcaps/vlan");
 
 /** Lifs 1 and 2 play pcaps/vlan over and over: sessions of its flows count. */
-const TRAFFIC = [1, 2].map((lif) => `  - { lif: ${lif}, driver: file, in: ${CAPTURES}/in-${lif}.pcap, loop: true, realtime: true }\n`);
+const TRAFFIC = [1, 2].map(
+  (lif) => `  - { lif: ${lif}, driver: file, in: ${CAPTURES}/in-${lif}.pcap, loop: true, realtime: true }\n`,
+);
 const MORE = [3, 4, 5].map((lif) => `  - { lif: ${lif}, driver: memory }\n`);
 const PORTS = `ports:\n${[...TRAFFIC, ...MORE].join("")}workers: 1\n`;
 

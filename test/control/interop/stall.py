@@ -15,7 +15,7 @@ def requests():
     time.sleep(60)
 
 
-client.add_stream.future(requests())
+call = client.add_stream.future(requests())  # grpc cancels a call that nobody holds
 sent.wait()
 time.sleep(0.2)
 print("sent", flush=True)
