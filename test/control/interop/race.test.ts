@@ -9,14 +9,19 @@ import { frame, random } from "../../replay/traffic.js";
 import { noPython, python, sluiceRun, verdicts } from "./rig.js";
 
 const FLOWS = 3000;
-const SECONDS = 6;
+const SECONDS = 5;
 
-/** Each flow's packets come one second and up to a quarter apart: when its session is just due, or has just gone. */
+/** Trains of packets, up to 2 ms apart. */
+const TRAIN = 2;
+
+/** A flow's trains come one second and up to a quarter apart: when its session is just due, or has just gone. */
 function traffic(): Buffer {
   const below = random(7);
   const sent: { readonly us: number; readonly flow: number }[] = [];
   for (let flow = 0; flow < FLOWS; flow++) {
-    for (let us = below(1_000_000); us < SECONDS * 1_000_000; us += 990_000 + below(260_000)) sent.push({ us, flow });
+    for (let us = below(1_000_000); us < SECONDS * 1_000_000; us += 990_000 + below(260_000)) {
+      for (let k = 0; k < TRAIN; k++, us += below(2000)) sent.push({ us, flow });
+    }
   }
   sent.sort((a, b) => a.us - b.us);
   return writePcap(
