@@ -1,8 +1,9 @@
 """Sessions that time out while packets of their flows come and deletes of them are sent: every session is reported exactly once,
 and the reports add up to what the device forwarded.
 
-Arguments: number of flows, seconds. Flow f is UDP 10.0.0.1:(1 + f) -> 10.1.(f / 256).(f % 256):80 in frames of 46 + f % 60
-bytes, arriving on lif 1; its packets come a second and up to a quarter apart, and sessions have a timeout of one second."""
+Arguments: number of flows, seconds. Flow f is UDP 10.0.0.1:(1 + f / 2) -> 10.1.0.1:(80 + f % 2) in frames of 46 + f / 2 % 60
+bytes, arriving on lif 1. Of flows 2n and 2n + 1 one at a time has packets, for a second and up to a fifth; sessions have a
+timeout of one second."""
 
 import random
 import threading
@@ -17,12 +18,12 @@ reports, lock = [], threading.Lock()
 
 
 def length(flow):
-    return 46 + flow % 60
+    return 46 + flow // 2 % 60
 
 
 def request(number, flow):
-    return session(number, protocol_id=pb._UDP, source_ip=s_addr("10.0.0.1"), source_port=1 + flow,
-                   destination_ip=s_addr("10.1.%d.%d" % (flow >> 8, flow & 255)), destination_port=80, cache_timeout=1)
+    return session(number, protocol_id=pb._UDP, source_ip=s_addr("10.0.0.1"), source_port=1 + flow // 2,
+                   destination_port=80 + flow % 2, cache_timeout=1)
 
 
 def follow():
@@ -46,7 +47,7 @@ while time.monotonic() - begin < SECONDS_LONG:
     # Deletes at the moment when timeouts are due, while the answers to earlier ones are still under way.
     due = [number for number in alive if now - since[number] > 0.95 and number not in tried]
     calls = [(number, client.delete_session.future(pb.SessionId(session_id=number), timeout=SECONDS))
-             for number in random.sample(due, min(len(due), 6))]
+             for number in random.sample(due, min(len(due), 1 if random.random() < 0.4 else 0))]
     tried.update(number for number, _ in calls)
     for start in range(0, len(gone), 64):
         batch = []
@@ -103,6 +104,10 @@ def causes():
     for number in aged:
         one = by_id[number]
         assert seconds(one.end_time) - seconds(one.start_time) > 0.999, f"session {number} aged early"
+    # Silent since its last packet, not since its start.
+    used = [number for number in aged if by_id[number].in_packets > 0]
+    longer = [n for n in used if seconds(by_id[n].end_time) - seconds(by_id[n].start_time) > 1.0005]
+    assert len(longer) > 0.95 * len(used) > 0, f"{len(longer)} of {len(used)}"
 
 
 def sums():
@@ -116,8 +121,8 @@ def sums():
 
 
 def enough():
-    """it was a race: many sessions aged, many were deleted, some in the moment between"""
-    assert len(deleted) > FLOWS / 20 and stats.sessions.aged > FLOWS / 2 and len(missed) > 0, counts
+    """it was a race: many sessions aged, many were deleted"""
+    assert len(deleted) > FLOWS / 20 and stats.sessions.aged > FLOWS / 10, counts
 
 
 counts = f"{next_id - 1} sessions, {stats.sessions.aged} aged, {len(deleted)} deleted, {len(missed)} gone before their delete"
