@@ -1,6 +1,7 @@
 // The one error class for what a user can mend: it says what was being done, what was found, and what to do about it.
 
 export type ErrorCode =
+  | "usage" // the command line
   | "config" // a configuration or program file, or an option
   | "rights" // a capability is missing
   | "interface" // an interface is missing, busy, or of the wrong kind

@@ -92,6 +92,7 @@ function benchConfig(sessions: number): Config {
       port(0, { driver: "memory", source: flood(sessions), total: Number.POSITIVE_INFINITY }),
       port(1, { driver: "memory" }),
     ],
+    nextHops: [],
     grpc: { listen: "" },
     api: { ipv4Order: "s_addr", missingSession: "response" },
     workers: 1,
@@ -117,6 +118,7 @@ function session(i: number): NewSession {
     destinationPort: 80,
     protocol: 17,
     action: Action.forward,
+    nextHop: 0,
     timeout: 86_400,
   };
 }

@@ -6,8 +6,6 @@ import t from "tap";
 import { noPython, python, sluiceRun, verdicts } from "./rig.js";
 
 const skip = noPython;
-/** For the integrator: make this `noPython` when branch `actions` (nextHops, MIRROR and SNOOP) is merged. */
-const skipCollector: string | false = "nextHops are not supported yet";
 const CAPTURES = resolve("pcaps/vlan");
 
 /** Lifs 1 and 2 play pcaps/vlan over and over: sessions of its flows count. */
@@ -34,7 +32,7 @@ t.test("ipv4Order: host, missingSession: status, duplicateFlow: shadow, closedBa
   await t.test("other.py", (t) => verdicts(t, python("other.py", target)));
 });
 
-t.test("MIRROR and SNOOP with collectors", { skip: skipCollector }, async (t) => {
+t.test("MIRROR and SNOOP with collectors", { skip }, async (t) => {
   const host = "host: { driver: memory }";
   const ports = [1, 2].map(
     (lif) => `  - { lif: ${lif}, driver: file, in: ${CAPTURES}/in-${lif}.pcap, loop: true, realtime: true, ${host} }\n`,
