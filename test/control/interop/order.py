@@ -112,4 +112,4 @@ def silence(client):
     equal(round(seconds(gone[0].end_time) - seconds(gone[0].start_time), 3), 1)
 
 
-main()
+main(SCENARIOS if ARGS[0] == "s_addr" else [numbers])  # the rest does not depend on it

@@ -31,19 +31,3 @@ t.test("ipv4Order: host, missingSession: status, duplicateFlow: shadow, closedBa
   await t.test("order.py", (t) => verdicts(t, python("order.py", target, "host")));
   await t.test("other.py", (t) => verdicts(t, python("other.py", target)));
 });
-
-t.test("MIRROR and SNOOP with collectors", { skip }, async (t) => {
-  const host = "host: { driver: memory }";
-  const ports = [1, 2].map(
-    (lif) => `  - { lif: ${lif}, driver: file, in: ${CAPTURES}/in-${lif}.pcap, loop: true, realtime: true, ${host} }\n`,
-  );
-  const hops = ["12.2.3.4", "2001:db8::9"].map((ip) => `  - { ip: "${ip}", port: collector, mac: "02:00:00:00:00:09" }\n`);
-  for (const order of ["s_addr", "host"]) {
-    const { target } = await sluiceRun(
-      t,
-      `ports:\n${ports.join("")}  - { name: collector, driver: memory }\nnextHops:\n${hops.join("")}workers: 1
-api: { ipv4Order: ${order} }\nsessions: { capacity: 256 }\n`,
-    );
-    await t.test(`collector.py, ${order}`, (t) => verdicts(t, python("collector.py", target, order)));
-  }
-});
