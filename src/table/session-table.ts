@@ -200,7 +200,9 @@ export class SessionTable {
 
   /** A worker saw the connection in this slot close (`sessions.tcpClose: device`). Says nothing when it is gone or reopened. */
   closedByTcp(slot: number, now: number): void {
-    if (this.#timeout[slot] === 0 || tcpCloseCode(this.#tcpBits(slot)) === Code.notClosed) return;
+    const bits = this.#tcpBits(slot);
+    if (this.#timeout[slot] === 0 || tcpCloseCode(bits) === Code.notClosed) return;
+    this.#records[(slot << Record.shift) + Record.closed] = bits;
     this.#leave({ slot, cause: "closedByTcp", endTime: now });
     this.#settle();
   }
@@ -334,7 +336,8 @@ export class SessionTable {
   }
 
   #tcpBits(slot: number): number {
-    return Atomics.load(this.#records, (slot << Record.shift) + Record.tcp);
+    const base = slot << Record.shift;
+    return this.#records[base + Record.closed] || Atomics.load(this.#records, base + Record.tcp);
   }
 
   #info(slot: number, endTime: number, otherwise: CloseCode): SessionInfo {
