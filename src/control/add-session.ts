@@ -8,10 +8,13 @@ import type { NewSession } from "../table/session.js";
 import { AddStatus, type SessionTable } from "../table/session-table.js";
 import { AddSessionStatus, type SessionRequest } from "./gen/openoffload.js";
 import { toStatus } from "./handler.js";
+import { Pace } from "./pace.js";
 import { AddOutcome } from "./status.js";
 import { type SessionRules, toSession } from "./translate.js";
 
 const BATCH = 64;
+/** Requests of one stream between two looks at the clock. */
+const STRIDE = 16;
 const LOG_PERIOD_MS = 1000;
 /** Trailing metadata with AddOutcome.sentences, for clients that want more than a code. */
 export const ERROR_METADATA = "sluice-error";
@@ -37,10 +40,12 @@ export interface AddSessionOptions {
 /** Answers with an encoded AddSessionResponse. */
 export function addSession(options: AddSessionOptions): handleClientStreamingCall<SessionRequest, Buffer> {
   const log = new FailureLog(options);
+  const pace = new Pace();
   return (call, callback) => {
     const outcome = new AddOutcome();
     const insertion = new Insertion(options, (id, status, sentence) => outcome.add(id, status, sentence));
     let over = false;
+    let taken = 0;
 
     function guarded(step: () => void): void {
       if (over) {
@@ -54,7 +59,13 @@ export function addSession(options: AddSessionOptions): handleClientStreamingCal
       }
     }
 
-    call.on("data", (request: SessionRequest) => guarded(() => insertion.add(request)));
+    call.on("data", (request: SessionRequest) => {
+      guarded(() => insertion.add(request));
+      if (++taken % STRIDE === 0 && pace.over) {
+        call.pause();
+        pace.later(() => call.resume());
+      }
+    });
     call.on("end", () => {
       const answer = (): void => {
         if (call.cancelled || call.destroyed || Date.now() >= Number(call.getDeadline())) {
@@ -69,9 +80,9 @@ export function addSession(options: AddSessionOptions): handleClientStreamingCal
       };
       // A stream that was cut off ends too, in the same turn of the event loop in which it is then known to be cancelled.
       if (insertion.pending && NODE_CLIENT.test(String(call.metadata.get("user-agent")[0]))) {
-        setTimeout(() => setImmediate(answer), NODE_RESET_MS);
+        setTimeout(() => pace.later(answer), NODE_RESET_MS);
       } else {
-        setImmediate(answer);
+        pace.later(answer);
       }
     });
     call.on("error", () => {

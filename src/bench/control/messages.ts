@@ -21,10 +21,16 @@ export interface ServerAnswer {
   readonly resident?: number;
   /** Seconds. */
   readonly seconds?: number;
-  /** Milliseconds. */
-  readonly pause?: number;
-  /** Milliseconds of garbage collection, in the longest single one. */
-  readonly collection?: number;
+  readonly held?: Held;
+}
+
+/** The longest of each, in milliseconds. */
+export interface Held {
+  /** Between two turns of the event loop, by the clock. */
+  readonly wall: number;
+  /** The same in the thread's own processor time: what other programs had of the processor is not in it. */
+  readonly processor: number;
+  readonly collection: number;
 }
 
 export type LoadRequest =

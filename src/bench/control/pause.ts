@@ -1,8 +1,10 @@
-// `control/pause/…`: the longest time for which the thread of gRPC was held (event loop delay), in milliseconds, while a long
+// `control/pause/…`: the longest time for which the thread of gRPC was held (a timer came late), in milliseconds, while a long
 // AddSession stream runs, while a million sessions come due in the same moment, and while pages of GetAllSessions are made.
-// `…/collection`: the longest garbage collection of the same time. A processor that another program has counts as a pause.
+// `…/processor`: the longest in processor time of that thread, which other programs on the machine have no part in;
+// `…/collection`: the longest garbage collection of the same time.
 
 import { type Bench, type Result, result } from "../result.js";
+import type { Held } from "./messages.js";
 import { type Pair, withServer } from "./process.js";
 
 const TABLE = 1_048_576;
@@ -40,11 +42,10 @@ const cases: readonly Case[] = [
 ];
 
 export const pauseBenches: readonly Bench[] = cases.map((c) => ({
-  names: [c.name, `${c.name}/collection`],
+  names: [c.name, `${c.name}/processor`, `${c.name}/collection`],
   unavailable: () => undefined,
   async run({ runs }): Promise<Result[]> {
-    const pauses: number[] = [];
-    const collections: number[] = [];
+    const all: Held[] = [];
     for (let k = 0; k < Math.min(runs, 3); k++) {
       await withServer("device", TABLE, async (pair) => {
         await c.prepare(pair);
@@ -52,11 +53,15 @@ export const pauseBenches: readonly Bench[] = cases.map((c) => ({
         await new Promise((resolve) => setTimeout(resolve, 500));
         await pair.server.ask({ do: "watch" });
         await c.run(pair);
-        const { pause, collection } = (await pair.server.ask({ do: "pause" })) as { pause: number; collection: number };
-        pauses.push(pause);
-        collections.push(collection);
+        all.push((await pair.server.ask({ do: "pause" })).held as Held);
       });
     }
-    return [result(c.name, "ms", pauses), result(`${c.name}/collection`, "ms", collections)];
+    return (["wall", "processor", "collection"] as const).map((what) =>
+      result(
+        what === "wall" ? c.name : `${c.name}/${what}`,
+        "ms",
+        all.map((held) => held[what]),
+      ),
+    );
   },
 }));

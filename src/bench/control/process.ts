@@ -29,7 +29,7 @@ class Helper<Request extends object, Answer> {
     return new Promise((resolve) => {
       if (this.#child.exitCode !== null || this.#child.signalCode !== null) return resolve();
       this.#child.once("exit", () => resolve());
-      this.#child.kill("SIGKILL");
+      this.#child.disconnect();
     });
   }
 }

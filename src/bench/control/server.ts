@@ -2,12 +2,13 @@
 // frames) put together as main/device.ts does it, or the same service with empty handlers. Its parent tells it what to do.
 
 import { randomBytes } from "node:crypto";
-import { monitorEventLoopDelay, PerformanceObserver } from "node:perf_hooks";
+import { PerformanceObserver } from "node:perf_hooks";
 import { startAging } from "../../control/aging.js";
 import { startServer } from "../../control/server.js";
 import { sessionService } from "../../control/session-service.js";
 import { type Core, createCore } from "../../main/core.js";
 import { sessionRules } from "../../main/rules.js";
+import { native } from "../../port/native.js";
 import { ClosedSessions } from "../../table/closed.js";
 import { CloseCode, State } from "../../table/session.js";
 import { Lane } from "../../table/session-memory.js";
@@ -20,8 +21,8 @@ import { serve } from "./process.js";
 
 const LISTEN = "127.0.0.1:0";
 const WORKERS = 2;
-/** Resolution of the event loop's delay, which counts as delay. */
-const RESOLUTION_MS = 1;
+/** Between two looks at how long the thread was held. */
+const TICK_MS = 1;
 
 let core: Core;
 let backlog: ClosedSessions;
@@ -129,20 +130,30 @@ function age(ms: number, count: number): Promise<ServerAnswer> {
   });
 }
 
-const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
-let collection = 0;
+const held = { wall: 0, processor: 0, collection: 0 };
+let watching: NodeJS.Timeout | undefined;
 
+/** A timer says for how long the thread did not come to it, and how much of that it computed itself. */
 function watch(): ServerAnswer {
-  delay.enable();
-  delay.reset();
-  collection = 0;
+  held.wall = 0;
+  held.processor = 0;
+  held.collection = 0;
+  let wall = performance.now();
+  let processor = native.cpuTime();
+  watching = setInterval(() => {
+    const [wallNow, processorNow] = [performance.now(), native.cpuTime()];
+    held.wall = Math.max(held.wall, wallNow - wall - TICK_MS);
+    held.processor = Math.max(held.processor, (processorNow - processor) / 1e6);
+    wall = wallNow;
+    processor = processorNow;
+  }, TICK_MS);
   new PerformanceObserver((list) => {
-    for (const entry of list.getEntries()) collection = Math.max(collection, entry.duration);
+    for (const entry of list.getEntries()) held.collection = Math.max(held.collection, entry.duration);
   }).observe({ entryTypes: ["gc"] });
   return {};
 }
 
 function pause(): ServerAnswer {
-  delay.disable();
-  return { pause: Math.max(0, delay.max / 1e6 - RESOLUTION_MS), collection };
+  clearInterval(watching);
+  return { held };
 }
