@@ -2,7 +2,7 @@
 // does not fit goes on in the next, behind timers and other calls. A stream that waits is paused, which reaches its client
 // through flow control: grpc-js takes a message off the connection only when the stream is read.
 
-const BUDGET_MS = 4;
+const BUDGET_MS = 3;
 
 export class Pace {
   /** When the work of this turn began; undefined before. */

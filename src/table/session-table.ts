@@ -8,6 +8,7 @@ import type { Grace } from "../memory/grace.js";
 import { CreationOrder, type Cursor } from "./creation-order.js";
 import { flowWord } from "./flow.js";
 import { IdIndex } from "./id-index.js";
+import { Cause, Leaving } from "./leaving.js";
 import { type CloseCode, CloseCode as Code, type NewSession, type SessionInfo } from "./session.js";
 import { SessionIndex } from "./session-index.js";
 import { Decision, Lane, Record, type SessionMemory, SKEW } from "./session-memory.js";
@@ -31,20 +32,12 @@ export interface SessionTableOptions {
   readonly seed: number;
 }
 
-/** What ended a session. */
-type Cause = "aged" | "deleted" | "closedByTcp";
-
-interface Leaving {
-  readonly slot: number;
-  readonly cause: Cause;
-  readonly endTime: number;
-  readonly done?: (info: SessionInfo) => void;
-}
-
 /** The first id that is assigned; they run down from here (api.md point 8). */
 const FIRST_ASSIGNED = 2_147_483_647n;
-/** Timers looked at between two looks at the clock. */
-const SLICE = 256;
+/** Timers looked at, and sessions finished, between two looks at the clock. */
+const SLICE = 128;
+/** The thread is not held longer by sessions that are finished outside age(). */
+const SETTLE_MS = 2;
 
 export class SessionTable {
   readonly capacity: number;
@@ -70,10 +63,10 @@ export class SessionTable {
   #fresh = 0;
   #used = 0;
   #nextAssigned = FIRST_ASSIGNED;
-  /** Unlinked, grace period not begun. */
-  #pending: Leaving[] = [];
-  /** Unlinked, grace period running. */
-  #waiting: Leaving[] = [];
+  readonly #leaving = new Leaving();
+  /** By slot: who waits for a deletion. */
+  readonly #done = new Map<number, (info: SessionInfo) => void>();
+  /** Overflow buckets of the index that were unlinked before the grace period that runs. */
   #waitingBuckets: number[] = [];
   #scheduled = false;
 
@@ -131,8 +124,9 @@ export class SessionTable {
     const slot = this.#ids.get(id);
     if (slot < 0) return Promise.resolve(undefined);
     return new Promise((done) => {
-      this.#leave({ slot, cause: "deleted", endTime: now, done });
-      this.#settle();
+      this.#done.set(slot, done);
+      this.#leave(slot, Cause.deleted, now);
+      this.#settle(performance.now() + SETTLE_MS);
     });
   }
 
@@ -192,17 +186,20 @@ export class SessionTable {
   /** Ages what is due, for at most `budgetMs`. @returns whether more is due now */
   age(now: number, budgetMs: number): boolean {
     const until = performance.now() + budgetMs;
+    const due = (slot: number): void => this.#due(slot, now);
     let more = true;
-    while (more && performance.now() < until) more = this.#wheel.advance(now, SLICE, (slot) => this.#due(slot, now));
-    this.#settle();
+    while (more && performance.now() < until) {
+      more = this.#wheel.advance(now, SLICE, due);
+      this.#settle(until);
+    }
     return more;
   }
 
   /** A worker saw the connection in this slot close (`sessions.tcpClose: device`). Says nothing when it is gone or reopened. */
   closedByTcp(slot: number, now: number): void {
     if (this.#timeout[slot] === 0 || tcpCloseCode(this.#tcpBits(slot)) === Code.notClosed) return;
-    this.#leave({ slot, cause: "closedByTcp", endTime: now });
-    this.#settle();
+    this.#leave(slot, Cause.closedByTcp, now);
+    this.#settle(performance.now() + SETTLE_MS);
   }
 
   #due(slot: number, now: number): void {
@@ -210,7 +207,7 @@ export class SessionTable {
     for (const lane of this.#lanes) last = Math.max(last, lane[(slot << Lane.shift) + Lane.lastSeen]);
     const due = last + this.#timeout[slot] * 1000;
     if (due > now) this.#wheel.set(slot, due);
-    else this.#leave({ slot, cause: "aged", endTime: due });
+    else this.#leave(slot, Cause.aged, due);
   }
 
   #write(slot: number, session: NewSession): void {
@@ -281,52 +278,68 @@ export class SessionTable {
     }
   }
 
-  #leave(leaving: Leaving): void {
-    const { slot } = leaving;
+  #leave(slot: number, cause: Cause, endTime: number): void {
     this.#unpublish(slot);
     this.#wheel.clear(slot);
     this.#order.remove(slot);
     // The id stays readable by slot until the slot is reused.
-    this.#ids.delete(this.#ids.idOf(slot));
+    this.#ids.remove(slot);
     this.#timeout[slot] = 0;
     this.stats.active--;
-    this.stats[leaving.cause]++;
-    this.#pending.push(leaving);
+    if (cause === Cause.aged) this.stats.aged++;
+    else if (cause === Cause.deleted) this.stats.deleted++;
+    else this.stats.closedByTcp++;
+    this.#leaving.push(slot, cause, endTime);
   }
 
-  /** Finishes what has had its grace period and begins the next one; comes back by itself while something waits. */
-  #settle(): void {
+  /**
+   * Finishes what has had its grace period and begins the next one; comes back by itself while something waits.
+   * @param until time (performance.now) at which it lets go of the thread
+   */
+  #settle(until: number): void {
+    const leaving = this.#leaving;
     for (;;) {
-      if (this.#waiting.length > 0 || this.#waitingBuckets.length > 0) {
-        if (!this.#grace.over()) break;
-        const waiting = this.#waiting;
-        this.#waiting = [];
-        this.#index.reclaim(this.#waitingBuckets);
-        this.#waitingBuckets = [];
-        for (const leaving of waiting) this.#finish(leaving);
+      for (let left = SLICE; leaving.next(); left--) {
+        this.#finish(leaving.slot, leaving.cause, leaving.endTime);
+        if (left > 1) continue;
+        if (performance.now() > until) return this.#settleLater();
+        left = SLICE;
       }
-      if (this.#pending.length === 0) return;
-      this.#waiting = this.#pending;
-      this.#pending = [];
-      this.#waitingBuckets = this.#index.takeUnlinked();
-      this.#grace.begin();
+      if (leaving.running) {
+        if (!this.#grace.over()) return this.#settleLater();
+        this.#index.reclaim(this.#waitingBuckets);
+        leaving.end();
+      } else {
+        if (leaving.empty) return;
+        leaving.begin();
+        this.#waitingBuckets = this.#index.takeUnlinked();
+        this.#grace.begin();
+      }
     }
+  }
+
+  #settleLater(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
-      this.#settle();
+      this.#settle(performance.now() + SETTLE_MS);
     });
   }
 
-  #finish(leaving: Leaving): void {
-    const { slot, cause, endTime } = leaving;
-    const info = this.#info(slot, endTime, cause === "aged" ? Code.timeout : Code.notClosed);
-    for (const lane of this.#lanes) lane.fill(0, slot << Lane.shift, (slot + 1) << Lane.shift);
+  #finish(slot: number, cause: Cause, endTime: number): void {
+    const info = this.#info(slot, endTime, cause === Cause.aged ? Code.timeout : Code.notClosed);
+    for (const lane of this.#lanes) {
+      for (let at = slot << Lane.shift, end = at + Lane.words; at < end; at++) lane[at] = 0;
+    }
     this.#freed.push(slot);
     this.#used--;
     this.onClosed(info);
-    leaving.done?.(info);
+    const done = cause === Cause.deleted ? this.#done.get(slot) : undefined;
+    if (done !== undefined) {
+      this.#done.delete(slot);
+      done(info);
+    }
   }
 
   #tcpBits(slot: number): number {
