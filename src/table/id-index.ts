@@ -87,6 +87,11 @@ export class IdIndex {
     this.#size--;
   }
 
+  /** Brings the bucket of the id at `slot` into the cache. */
+  touch(slot: number): number {
+    return this.#buckets[this.#home(slot)];
+  }
+
   /** The id that was last put at `slot`. */
   idOf(slot: number): bigint {
     return this.#ids[slot] as bigint;

@@ -69,6 +69,12 @@ export class SessionTable {
   /** Overflow buckets of the index that were unlinked before the grace period that runs. */
   #waitingBuckets: number[] = [];
   #scheduled = false;
+  /** Due in this step of age(), and since when. */
+  readonly #dueSlots = new Int32Array(SLICE);
+  readonly #dueTimes = new Float64Array(SLICE);
+  #dueCount = 0;
+  /** Keeps the engine from dropping reads whose only purpose is to bring a line into the cache. */
+  touched = 0;
 
   constructor(memory: SessionMemory, grace: Grace, options: SessionTableOptions) {
     this.capacity = memory.capacity;
@@ -189,7 +195,10 @@ export class SessionTable {
     const due = (slot: number): void => this.#due(slot, now);
     let more = true;
     while (more && performance.now() < until) {
+      this.#dueCount = 0;
       more = this.#wheel.advance(now, SLICE, due);
+      this.#touchDue();
+      for (let i = 0; i < this.#dueCount; i++) this.#leave(this.#dueSlots[i], Cause.aged, this.#dueTimes[i]);
       this.#settle(until);
     }
     return more;
@@ -206,8 +215,23 @@ export class SessionTable {
     let last = this.#start[slot];
     for (const lane of this.#lanes) last = Math.max(last, lane[(slot << Lane.shift) + Lane.lastSeen]);
     const due = last + this.#timeout[slot] * 1000;
-    if (due > now) this.#wheel.set(slot, due);
-    else this.#leave(slot, Cause.aged, due);
+    if (due > now) {
+      this.#wheel.set(slot, due);
+      return;
+    }
+    this.#dueSlots[this.#dueCount] = slot;
+    this.#dueTimes[this.#dueCount++] = due;
+  }
+
+  /** Brings into the cache, with many misses under way at once, what unlinking those that are due will look at. */
+  #touchDue(): void {
+    const index = this.#index;
+    let touched = 0;
+    for (let i = 0; i < this.#dueCount; i++) {
+      const slot = this.#dueSlots[i];
+      touched ^= index.touch(index.hash(slot, 0)) ^ index.touch(index.hash(slot, 1)) ^ this.#ids.touch(slot);
+    }
+    this.touched = touched;
   }
 
   #write(slot: number, session: NewSession): void {
@@ -329,8 +353,11 @@ export class SessionTable {
 
   #finish(slot: number, cause: Cause, endTime: number): void {
     const info = this.#info(slot, endTime, cause === Cause.aged ? Code.timeout : Code.notClosed);
+    const base = slot << Lane.shift;
     for (const lane of this.#lanes) {
-      for (let at = slot << Lane.shift, end = at + Lane.words; at < end; at++) lane[at] = 0;
+      // Never seen, nothing counted: memory that no worker has used stays unused.
+      if (lane[base + Lane.inPackets] + lane[base + Lane.outPackets] + lane[base + Lane.lastSeen] === 0) continue;
+      for (let at = base; at < base + Lane.words; at++) lane[at] = 0;
     }
     this.#freed.push(slot);
     this.#used--;

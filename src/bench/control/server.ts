@@ -11,7 +11,7 @@ import { sessionRules } from "../../main/rules.js";
 import { native } from "../../port/native.js";
 import { ClosedSessions } from "../../table/closed.js";
 import { CloseCode, State } from "../../table/session.js";
-import { Lane } from "../../table/session-memory.js";
+import { Lane, SKEW } from "../../table/session-memory.js";
 import { WorkerPool } from "../../worker/pool.js";
 import { benchConfig, benchSession } from "../config.js";
 import { emptyService } from "./empty.js";
@@ -109,12 +109,12 @@ function close(count: number): void {
 }
 
 function touch(): ServerAnswer {
-  for (const { sessions } of core.plans) {
-    for (const lane of sessions.lanes) {
-      const words = new Float64Array(lane);
-      for (let at = 0; at < words.length; at += Lane.words) words[at] = 1;
+  for (const lane of core.plans[0]?.sessions.lanes ?? []) {
+    const words = new Float64Array(lane, SKEW);
+    for (let at = 0; at < words.length; at += Lane.words) {
+      words[at + Lane.inPackets] = 1;
+      words[at + Lane.lastSeen] = now();
     }
-    break;
   }
   return { resident: process.memoryUsage.rss() };
 }

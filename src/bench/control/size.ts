@@ -53,6 +53,7 @@ export const agingBench: Bench = {
       results.push(
         ...(await withServer("device", count, async ({ server }) => {
           await server.ask({ do: "fill", first: 0, count, timeout: TIMEOUT });
+          await server.ask({ do: "touch" });
           return due(server, scale, count);
         })),
       );
