@@ -160,15 +160,26 @@ export class SessionTable {
     return slot < 0 ? undefined : this.#order.open(slot);
   }
 
-  /** A place behind the first `index` sessions. */
-  openAt(index: number): Cursor {
-    let slot = -1;
-    for (let left = index; left > 0; left--) {
-      const next = this.#order.after(slot);
-      if (next < 0) break;
+  /** Moves the cursor behind `count` more sessions. @returns how many there were */
+  skip(cursor: Cursor, count: number): number {
+    let slot = this.#order.slot(cursor);
+    let skipped = 0;
+    for (let next = this.#order.after(slot); next >= 0 && skipped < count; next = this.#order.after(slot)) {
       slot = next;
+      skipped++;
     }
-    return this.#order.open(slot);
+    this.#order.move(cursor, slot);
+    return skipped;
+  }
+
+  /** Another cursor at the same place. */
+  copy(cursor: Cursor): Cursor {
+    return this.#order.open(this.#order.slot(cursor));
+  }
+
+  /** Counts the sessions that left: as long as it stays, the nth session stays the nth. */
+  get removals(): number {
+    return this.stats.aged + this.stats.deleted + this.stats.closedByTcp;
   }
 
   /** Up to `max` sessions behind the cursor, which moves behind them. */
