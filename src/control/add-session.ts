@@ -116,7 +116,7 @@ class Insertion {
 
   add(request: SessionRequest): void {
     if (this.#batch === undefined) {
-      this.#insert(request.sessionId, toSession(request, this.options.rules), true);
+      this.#insert(request.sessionId, toSession(request, this.options.rules), true, this.options.now());
     } else if (this.#batch.length < BATCH) {
       this.#batch.push(request);
     } else {
@@ -134,25 +134,26 @@ class Insertion {
     const batch = this.#batch;
     if (batch !== undefined) {
       const { rules, sessions } = this.options;
+      const now = this.options.now();
       const wanted = batch.map((request) => toSession(request, rules));
       // Looking for what exists already is left out while there is room for all.
       const fits = wanted.length <= sessions.free || missing(wanted, sessions) <= sessions.free;
       wanted.forEach((session, i) => {
-        this.#insert((batch[i] as SessionRequest).sessionId, session, fits);
+        this.#insert((batch[i] as SessionRequest).sessionId, session, fits, now);
       });
     }
     return !this.options.ready();
   }
 
   /** `fits`: false when its batch does not, which says only why this one is not in. */
-  #insert(id: bigint, session: NewSession | string, fits: boolean): void {
-    const { sessions, ready, now } = this.options;
+  #insert(id: bigint, session: NewSession | string, fits: boolean, now: number): void {
+    const { sessions, ready } = this.options;
     if (!ready()) {
       this.report(id, AddSessionStatus._SESSION_TABLE_UNAVAILABLE);
     } else if (typeof session === "string") {
       this.report(id, AddSessionStatus._SESSION_REJECTED, session);
     } else {
-      const status = fits ? sessions.add(session, now()) : AddStatus.full;
+      const status = fits ? sessions.add(session, now) : AddStatus.full;
       // A full table does not look whether it has the session.
       this.report(id, STATUS[status === AddStatus.full && sessions.exists(session) ? AddStatus.exists : status]);
     }

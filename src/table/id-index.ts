@@ -92,6 +92,12 @@ export class IdIndex {
     return this.#buckets[this.#home(slot)];
   }
 
+  /** Brings the bucket of an id into the cache. */
+  touchId(id: bigint): number {
+    this.#id[0] = id;
+    return this.#buckets[this.#hash(this.#idWords[Word.low], this.#idWords[Word.high])];
+  }
+
   /** The id that was last put at `slot`. */
   idOf(slot: number): bigint {
     return this.#ids[slot] as bigint;

@@ -99,10 +99,14 @@ export class SessionTable {
   /** @param now milliseconds since the epoch: its start time */
   add(session: NewSession, now: number): AddStatus {
     if (this.#used === this.capacity) return AddStatus.full;
-    if (session.id !== 0n && this.#ids.get(session.id) >= 0) return AddStatus.exists;
     const slot = this.#freed.pop() ?? this.#fresh++;
     this.#write(slot, session);
-    if (!this.#publish(slot)) {
+    const [index, ids] = [this.#index, this.#ids];
+    const there = index.hash(slot, 0);
+    const back = index.hash(slot, 1);
+    // A large table costs cache misses: these three are under way at once.
+    this.touched = index.touch(there) ^ index.touch(back) ^ ids.touchId(session.id);
+    if ((session.id !== 0n && ids.get(session.id) >= 0) || !this.#publish(slot, there, back)) {
       this.#freed.push(slot);
       return AddStatus.exists;
     }
@@ -110,7 +114,7 @@ export class SessionTable {
     this.#used++;
     this.#start[slot] = now;
     this.#timeout[slot] = session.timeout;
-    this.#ids.set(id, slot);
+    ids.set(id, slot);
     this.#order.append(slot);
     this.#wheel.set(slot, now + session.timeout * 1000);
     this.stats.active++;
@@ -251,7 +255,7 @@ export class SessionTable {
     const udp = session.protocol === 17;
     const inPort = this.#options.portOf.get(session.inLif) as number;
     const outPort = this.#options.portOf.get(session.outLif) as number;
-    records.fill(0, base, base + Record.words);
+    for (let at = base; at < base + Record.words; at++) records[at] = 0;
     writeAddress(records, base + Record.source, session.source);
     writeAddress(records, base + Record.destination, session.destination);
     records[base + Record.ports] = bigEndian(session.sourcePort) | (bigEndian(session.destinationPort) << 16);
@@ -260,15 +264,15 @@ export class SessionTable {
     records[base + Record.decision] = outPort | (inPort << Decision.directionShift) | (session.action << Decision.actionShift);
   }
 
-  /** Claims both keys of a written record, or none. */
-  #publish(slot: number): boolean {
+  /** Claims both keys of a written record, or none. @param there, back hashes of the keys */
+  #publish(slot: number, there: number, back: number): boolean {
     const claims = this.#claims(slot);
     for (let d = 0; d < claims && this.#shadows === undefined; d++) {
-      if (this.#index.find(slot, d, this.#index.hash(slot, d)) >= 0) return false;
+      if (this.#index.find(slot, d, d === 0 ? there : back) >= 0) return false;
     }
     for (let d = 0; d < claims; d++) {
       const claim = (slot << 1) | d;
-      const hash = this.#index.hash(slot, d);
+      const hash = d === 0 ? there : back;
       const holder = this.#index.find(slot, d, hash);
       if (holder >= 0) {
         this.#shadows?.join(holder, claim);

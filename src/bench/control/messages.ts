@@ -19,8 +19,9 @@ export interface ServerAnswer {
   readonly port?: number;
   /** Bytes that the process holds in memory. */
   readonly resident?: number;
-  /** Seconds. */
+  /** Seconds by the clock, and of the thread's processor time. */
   readonly seconds?: number;
+  readonly processor?: number;
   readonly held?: Held;
 }
 

@@ -122,10 +122,11 @@ function touch(): ServerAnswer {
 function age(ms: number, count: number): Promise<ServerAnswer> {
   const until = closedCount + count;
   const start = performance.now();
+  const processor = native.cpuTime();
   ahead += ms;
   return new Promise((resolve) => {
     onClosedCount = () => {
-      if (closedCount === until) resolve({ seconds: (performance.now() - start) / 1000 });
+      if (closedCount === until) resolve({ seconds: (performance.now() - start) / 1000, processor: (native.cpuTime() - processor) / 1e9 });
     };
   });
 }
