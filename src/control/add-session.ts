@@ -47,20 +47,20 @@ export function addSession(options: AddSessionOptions): handleClientStreamingCal
     let over = false;
     let taken = 0;
 
-    function guarded(step: () => void): void {
+    function fail(cause: unknown): void {
+      over = true;
+      callback(toStatus(cause, "AddSession", options.log));
+    }
+
+    call.on("data", (request: SessionRequest) => {
       if (over) {
         return;
       }
       try {
-        step();
+        insertion.add(request);
       } catch (cause) {
-        over = true;
-        callback(toStatus(cause, "AddSession", options.log));
+        fail(cause);
       }
-    }
-
-    call.on("data", (request: SessionRequest) => {
-      guarded(() => insertion.add(request));
       if (++taken % STRIDE === 0 && pace.over) {
         call.pause();
         pace.later(() => call.resume());
@@ -68,15 +68,17 @@ export function addSession(options: AddSessionOptions): handleClientStreamingCal
     });
     call.on("end", () => {
       const answer = (): void => {
-        if (call.cancelled || call.destroyed || Date.now() >= Number(call.getDeadline())) {
+        if (over || call.cancelled || call.destroyed || Date.now() >= Number(call.getDeadline())) {
           return;
         }
-        guarded(() => {
+        try {
           const unavailable = insertion.finish();
           over = true;
           log.write(outcome);
           callback(null, outcome.response(options.now(), unavailable), trailer(outcome));
-        });
+        } catch (cause) {
+          fail(cause);
+        }
       };
       // A stream that was cut off ends too, in the same turn of the event loop in which it is then known to be cancelled.
       if (insertion.pending && NODE_CLIENT.test(String(call.metadata.get("user-agent")[0]))) {
@@ -135,12 +137,11 @@ class Insertion {
     if (batch !== undefined) {
       const { rules, sessions } = this.options;
       const now = this.options.now();
-      const wanted = batch.map((request) => toSession(request, rules));
       // Looking for what exists already is left out while there is room for all.
-      const fits = wanted.length <= sessions.free || missing(wanted, sessions) <= sessions.free;
-      wanted.forEach((session, i) => {
-        this.#insert((batch[i] as SessionRequest).sessionId, session, fits, now);
-      });
+      const fits = batch.length <= sessions.free || missing(batch, rules, sessions) <= sessions.free;
+      for (const request of batch) {
+        this.#insert(request.sessionId, toSession(request, rules), fits, now);
+      }
     }
     return !this.options.ready();
   }
@@ -167,10 +168,11 @@ const STATUS: Record<AddStatus, AddSessionStatus> = {
 };
 
 /** Slots that a batch would take. Ids that it names twice take one; flows that it names twice are not looked for. */
-function missing(wanted: readonly (NewSession | string)[], sessions: SessionTable): number {
+function missing(batch: readonly SessionRequest[], rules: SessionRules, sessions: SessionTable): number {
   const ids = new Set<bigint>();
   let count = 0;
-  for (const session of wanted) {
+  for (const request of batch) {
+    const session = toSession(request, rules);
     if (typeof session === "string" || sessions.exists(session) || ids.has(session.id)) {
       continue;
     }
