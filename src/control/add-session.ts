@@ -137,10 +137,16 @@ class Insertion {
     if (batch !== undefined) {
       const { rules, sessions } = this.options;
       const now = this.options.now();
+      const wanted = batch.map((request) => toSession(request, rules));
       // Looking for what exists already is left out while there is room for all.
-      const fits = batch.length <= sessions.free || missing(batch, rules, sessions) <= sessions.free;
-      for (const request of batch) {
-        this.#insert(request.sessionId, toSession(request, rules), fits, now);
+      const room = batch.length <= sessions.free;
+      if (room && this.options.ready() && wanted.every((session) => typeof session !== "string")) {
+        sessions.addAll(wanted, now, (i, status) => this.report((batch[i] as SessionRequest).sessionId, STATUS[status]));
+      } else {
+        const fits = room || missing(wanted, sessions) <= sessions.free;
+        wanted.forEach((session, i) => {
+          this.#insert((batch[i] as SessionRequest).sessionId, session, fits, now);
+        });
       }
     }
     return !this.options.ready();
@@ -168,11 +174,10 @@ const STATUS: Record<AddStatus, AddSessionStatus> = {
 };
 
 /** Slots that a batch would take. Ids that it names twice take one; flows that it names twice are not looked for. */
-function missing(batch: readonly SessionRequest[], rules: SessionRules, sessions: SessionTable): number {
+function missing(wanted: readonly (NewSession | string)[], sessions: SessionTable): number {
   const ids = new Set<bigint>();
   let count = 0;
-  for (const request of batch) {
-    const session = toSession(request, rules);
+  for (const session of wanted) {
     if (typeof session === "string" || sessions.exists(session) || ids.has(session.id)) {
       continue;
     }

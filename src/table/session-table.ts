@@ -34,7 +34,7 @@ export interface SessionTableOptions {
 
 /** The first id that is assigned; they run down from here (api.md point 8). */
 const FIRST_ASSIGNED = 2_147_483_647n;
-/** Timers looked at, and sessions finished, between two looks at the clock. */
+/** Sessions that are added, due or finished in one step, between two looks at the clock. */
 const SLICE = 128;
 /** The thread is not held longer by sessions that are finished outside age(). */
 const SETTLE_MS = 2;
@@ -69,8 +69,10 @@ export class SessionTable {
   /** Overflow buckets of the index that were unlinked before the grace period that runs. */
   #waitingBuckets: number[] = [];
   #scheduled = false;
-  /** Due in this step of age(), and since when. */
-  readonly #dueSlots = new Int32Array(SLICE);
+  /** Slots of this step of add() or age(); to add: the hashes of both keys; to age: since when they are due. */
+  readonly #slots = new Int32Array(SLICE);
+  readonly #there = new Int32Array(SLICE);
+  readonly #back = new Int32Array(SLICE);
   readonly #dueTimes = new Float64Array(SLICE);
   #dueCount = 0;
   /** Keeps the engine from dropping reads whose only purpose is to bring a line into the cache. */
@@ -98,15 +100,43 @@ export class SessionTable {
 
   /** @param now milliseconds since the epoch: its start time */
   add(session: NewSession, now: number): AddStatus {
-    if (this.#used === this.capacity) return AddStatus.full;
+    return this.#prepare(0, session) ? this.#enter(0, session, now) : AddStatus.full;
+  }
+
+  /**
+   * add() for each in turn, while there is room for all: what they need of a large table is fetched for all before, with
+   * many misses under way at once.
+   */
+  addAll(sessions: readonly NewSession[], now: number, each: (i: number, status: AddStatus) => void): void {
+    for (let from = 0; from < sessions.length; from += SLICE) {
+      const n = Math.min(SLICE, sessions.length - from);
+      let prepared = 0;
+      while (prepared < n && this.#prepare(prepared, sessions[from + prepared] as NewSession)) prepared++;
+      for (let i = 0; i < n; i++) {
+        each(from + i, i < prepared ? this.#enter(i, sessions[from + i] as NewSession, now) : AddStatus.full);
+      }
+    }
+  }
+
+  /** Writes the record of a session to a free slot and touches where its keys belong. @returns false when no slot is free */
+  #prepare(place: number, session: NewSession): boolean {
+    if (this.#freed.length === 0 && this.#fresh === this.capacity) return false;
     const slot = this.#freed.pop() ?? this.#fresh++;
     this.#write(slot, session);
-    const [index, ids] = [this.#index, this.#ids];
+    const index = this.#index;
     const there = index.hash(slot, 0);
     const back = index.hash(slot, 1);
-    // A large table costs cache misses: these three are under way at once.
-    this.touched = index.touch(there) ^ index.touch(back) ^ ids.touchId(session.id);
-    if ((session.id !== 0n && ids.get(session.id) >= 0) || !this.#publish(slot, there, back)) {
+    this.touched = index.touch(there) ^ index.touch(back) ^ this.#ids.touchId(session.id);
+    this.#slots[place] = slot;
+    this.#there[place] = there;
+    this.#back[place] = back;
+    return true;
+  }
+
+  #enter(place: number, session: NewSession, now: number): AddStatus {
+    const slot = this.#slots[place];
+    const ids = this.#ids;
+    if ((session.id !== 0n && ids.get(session.id) >= 0) || !this.#publish(slot, this.#there[place], this.#back[place])) {
       this.#freed.push(slot);
       return AddStatus.exists;
     }
@@ -213,7 +243,7 @@ export class SessionTable {
       this.#dueCount = 0;
       more = this.#wheel.advance(now, SLICE, due);
       this.#touchDue();
-      for (let i = 0; i < this.#dueCount; i++) this.#leave(this.#dueSlots[i], Cause.aged, this.#dueTimes[i]);
+      for (let i = 0; i < this.#dueCount; i++) this.#leave(this.#slots[i], Cause.aged, this.#dueTimes[i]);
       this.#settle(until);
     }
     return more;
@@ -234,7 +264,7 @@ export class SessionTable {
       this.#wheel.set(slot, due);
       return;
     }
-    this.#dueSlots[this.#dueCount] = slot;
+    this.#slots[this.#dueCount] = slot;
     this.#dueTimes[this.#dueCount++] = due;
   }
 
@@ -243,7 +273,7 @@ export class SessionTable {
     const index = this.#index;
     let touched = 0;
     for (let i = 0; i < this.#dueCount; i++) {
-      const slot = this.#dueSlots[i];
+      const slot = this.#slots[i];
       touched ^= index.touch(index.hash(slot, 0)) ^ index.touch(index.hash(slot, 1)) ^ this.#ids.touch(slot);
     }
     this.touched = touched;

@@ -181,7 +181,10 @@ t.test("a page that fails leaves no cursor behind", async (t) => {
   };
   const pager = new Pager(sessions);
   for (const page of [0, 1]) {
-    await t.rejects(pager.page({ pageSize: 5, page, startSession: 0n }, () => false), /cannot read/);
+    await t.rejects(
+      pager.page({ pageSize: 5, page, startSession: 0n }, () => false),
+      /cannot read/,
+    );
   }
   t.equal(open, 0);
 });

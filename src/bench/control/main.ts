@@ -5,11 +5,4 @@ import { pauseBenches } from "./pause.js";
 import { listBench, rateBenches } from "./rates.js";
 import { agingBench, sizeBench, startBench } from "./size.js";
 
-export const controlBenches: readonly Bench[] = [
-  ...rateBenches,
-  listBench,
-  ...pauseBenches,
-  agingBench,
-  sizeBench,
-  startBench,
-];
+export const controlBenches: readonly Bench[] = [...rateBenches, listBench, ...pauseBenches, agingBench, sizeBench, startBench];

@@ -38,8 +38,7 @@ const cases: readonly Case[] = [
     count: ADD,
     unit: "k/s",
     prepare: ({ server }) => server.ask({ do: "fill", first: 0, count: TABLE / 4, timeout: 86_400 }),
-    measure: ({ load }, first, count) =>
-      load.ask({ do: "add", first: TABLE / 4 + first, count, perStream: count, inFlight: 1 }),
+    measure: ({ load }, first, count) => load.ask({ do: "add", first: TABLE / 4 + first, count, perStream: count, inFlight: 1 }),
   },
   {
     name: "control/delete",

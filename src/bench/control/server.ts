@@ -126,7 +126,8 @@ function age(ms: number, count: number): Promise<ServerAnswer> {
   ahead += ms;
   return new Promise((resolve) => {
     onClosedCount = () => {
-      if (closedCount === until) resolve({ seconds: (performance.now() - start) / 1000, processor: (native.cpuTime() - processor) / 1e9 });
+      if (closedCount === until)
+        resolve({ seconds: (performance.now() - start) / 1000, processor: (native.cpuTime() - processor) / 1e9 });
     };
   });
 }
