@@ -371,11 +371,17 @@ export class SessionTable {
       for (let left = SLICE; leaving.next(); left--) {
         this.#finish(leaving.slot, leaving.cause, leaving.endTime);
         if (left > 1) continue;
-        if (performance.now() > until) return this.#settleLater();
+        if (performance.now() > until) {
+          this.#settleLater();
+          return;
+        }
         left = SLICE;
       }
       if (leaving.running) {
-        if (!this.#grace.over()) return this.#settleLater();
+        if (!this.#grace.over()) {
+          this.#settleLater();
+          return;
+        }
         this.#index.reclaim(this.#waitingBuckets);
         leaving.end();
       } else {
