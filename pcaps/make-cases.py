@@ -27,7 +27,7 @@ from scapy.all import (  # noqa: E402
 
 T0 = 1767225600  # 2026-01-01 00:00:00 UTC: time stamps below are seconds after it
 KINDS = {  # of the reasons that occur here
-    "forwarded": "out", "from-host": "out", "no-session": "miss", "tcp-control": "miss", "not-ip": "miss", "not-tcp-udp": "miss",
+    "forwarded": "out", "from-host": "out", "copied": "out", "no-session": "miss", "snooped": "miss", "tcp-control": "miss", "not-ip": "miss", "not-tcp-udp": "miss",
     "fragment": "miss", "ip-options": "miss", "extension-header": "miss", "double-tagged": "miss", "malformed": "miss",
     "session-drop": "drop", "collector-rx": "drop", "oversize": "drop"}
 REASONS = list(KINDS)  # in the order of the report
@@ -51,12 +51,17 @@ class Case:
     def __init__(self, name, story, sessions, ports=DEFAULT_PORTS, device=None):
         self.name, self.story, self.ports, self.device = name, story, ports, device
         self.sessions = {s["id"]: dict(s, counts=[0, 0, 0, 0]) for s in sessions}
-        self.packets = []
+        self.packets, self.copies = [], []
 
     def packet(self, time, port, frame, to, why, session=None, cut=None):
         """A packet: when and where it comes, where it leaves (None: nowhere), why; session: (id, "in" or "out") that counts it;
         cut: bytes that the capture kept of it."""
         self.packets.append((exact(time), port, bytes(frame), to, why, session, cut))
+
+    def copy(self, to, mac):
+        """The last packet goes to a collector too: as it was received, with that destination MAC."""
+        time, port, frame, *_ = self.packets[-1]
+        self.copies.append((time, port, bytes.fromhex(mac.replace(":", "")) + frame[6:], to, "copied", None, None))
 
     def write(self, root):
         directory = os.path.join(root, self.name)
@@ -71,7 +76,7 @@ class Case:
         merged = [p for port in sorted(arrived) for p in arrived[port]]
         merged.sort(key=lambda p: p[0])
         for port, _ in self.ports:
-            sent = [p for p in merged if p[3] == port]
+            sent = [p for p in merged + self.copies if p[3] == port]
             if sent:
                 capture(os.path.join(directory, "expected", f"{port}.pcap"), sent)
         with open(os.path.join(directory, "expected", "report.json"), "w") as file:
@@ -90,24 +95,25 @@ class Case:
                 way = 0 if session[1] == "in" else 1
                 counts[way] += 1
                 counts[way + 2] += len(frame)
+        everything = packets + self.copies
         kinds = [KINDS[p[4]] for p in packets]
-        sent = [roles[p[3]] for p in packets if p[3]]
+        sent = [roles[p[3]] for p in everything if p[3]]
         alive = [s for s in self.sessions.values() if "end" not in s]
         closed = sorted((s for s in self.sessions.values() if "end" in s), key=lambda s: exact(s["end"]))
         # Sessions begin on the last whole tenth of a second before the first packet.
         start = Fraction(math.ceil(packets[0][0] * 10) - 1, 10)
         return {
             "totals": {
-                "in": len(packets), "created": 0, "out": len(sent) - sent.count("host"), "to_host": sent.count("host"),
+                "in": len(packets), "created": len(self.copies), "out": len(sent) - sent.count("host"), "to_host": sent.count("host"),
                 "dropped": kinds.count("drop"), "consumed": 0, "offloaded": sum(p[4] == "forwarded" for p in packets)},
             "ports": [{
                 "name": name, "role": role,
                 "rx_packets": sum(p[1] == name for p in packets), "rx_bytes": sum(len(p[2]) for p in packets if p[1] == name),
-                "created_packets": 0,
-                "tx_packets": sum(p[3] == name for p in packets), "tx_bytes": sum(len(p[2]) for p in packets if p[3] == name),
+                "created_packets": sum(p[1] == name for p in self.copies),
+                "tx_packets": sum(p[3] == name for p in everything), "tx_bytes": sum(len(p[2]) for p in everything if p[3] == name),
             } for name, role in self.ports],
-            "reasons": [{"name": r, "kind": KINDS[r], "packets": sum(p[4] == r for p in packets)}
-                        for r in REASONS if any(p[4] == r for p in packets)],
+            "reasons": [{"name": r, "kind": KINDS[r], "packets": sum(p[4] == r for p in everything)}
+                        for r in REASONS if any(p[4] == r for p in everything)],
             "sessions": [outcome(s, start) for s in alive],
             "closed_sessions": [outcome(s, start) for s in closed],
             "tunnels": [],
@@ -126,7 +132,7 @@ def outcome(session, start):
 def entry(s):
     return (f"  - {{ session_id: {s['id']}, in_lif: {s.get('in_lif', 1)}, out_lif: {s.get('out_lif', 2)}, source_ip: \"{s['a'][0]}\", "
             f"source_port: {s['a'][1]},\n      destination_ip: \"{s['b'][0]}\", destination_port: {s['b'][1]}, protocol_id: {s['proto']}, "
-            f"action: {{ action_type: {s.get('action', 'FORWARD')} }}, cache_timeout: {s.get('timeout', 30)} }}\n")
+            f"action: {{ action_type: {s.get('action', 'FORWARD')}{s.get('next_hop', '')} }}, cache_timeout: {s.get('timeout', 30)} }}\n")
 
 
 def capture(path, packets):
@@ -397,6 +403,55 @@ def host_ports():
     return c
 
 
+def mirror_snoop():
+    """The collectors: 12.2.3.4 behind a named port, 2001:db8::9 on uplink 3. Session 5 gives both kinds of next hop: v6 wins."""
+    ports = DEFAULT_PORTS + [("3", "uplink"), ("collector", "named")]
+    v4, v6 = ", action_next_hop: 12.2.3.4", ', action_next_hop_v6: "2001:db8::9"'
+    near, far = ("collector", "02:00:00:00:00:09"), ("3", "fe:dc:ba:98:76:54")
+    c = Case("mirror-snoop", "MIRROR forwards and SNOOP leaves to the host; the collector gets a copy, as received but for the destination MAC.", [
+        session(1, "UDP", (A4, 5000), (B4, 53), action="MIRROR", next_hop=v4),
+        session(2, "TCP", (A6, 1234), (B6, 80), action="MIRROR", next_hop=v6, state="_CLOSING_1"),
+        session(3, "UDP", (A6, 5000), (B6, 53), action="SNOOP", next_hop=v4),
+        session(4, "TCP", (A4, 1234), (B4, 80), in_lif=100 << 16 | 1, action="SNOOP", next_hop=v6, state="_CLOSED", code="_RST"),
+        session(5, "UDP", (A4, 5000), (B4, 53), in_lif=100 << 16 | 1, action="MIRROR", next_hop=v4 + v6),
+        session(6, "UDP", (A4, 7000), (B4, 53), next_hop=v4),
+        session(7, "UDP", (A4, 8000), (B4, 53), action="MIRROR", next_hop=v4, timeout=1, end="1")],
+        ports=ports,
+        device="ports:\n  - { lif: 1, driver: memory, host: { driver: memory } }\n  - { lif: 2, driver: memory, host: { driver: memory } }\n"
+               "  - { lif: 3, driver: memory }\n  - { name: collector, driver: memory }\n"
+               "nextHops:\n  - { ip: 12.2.3.4, port: collector, mac: \"02:00:00:00:00:09\" }\n"
+               "  - { ip: \"2001:db8::9\", port: 3, mac: \"fe-dc-ba-98-76-54\" }\n"
+               "sessions: { capacity: 1024 }\n")
+    tag = Dot1Q(vlan=100, prio=3)
+    c.packet("0.05", "1", ether() / ip4() / udp() / b"question", "2", "forwarded", (1, "in"))
+    c.copy(*near)
+    c.packet("0.06", "2", bytes(ether(True) / ip4(True) / udp(True) / b"padded").ljust(60, b"\0"), "1", "forwarded", (1, "out"))
+    c.copy(*near)
+    c.packet("0.1", "1", ether() / ip6() / tcp(flags="S"), "host1", "tcp-control")  # control packets are not copied
+    c.packet("0.11", "1", ether() / ip6() / tcp() / (b"x" * 500), "2", "forwarded", (2, "in"))
+    c.copy(*far)
+    c.packet("0.12", "2", ether(True) / ip6(True) / tcp(True), "1", "forwarded", (2, "out"))
+    c.copy(*far)
+    c.packet("0.13", "1", ether() / ip6() / tcp(flags="FA"), "host1", "tcp-control")
+    c.packet("0.2", "1", ether() / ip6() / udp() / b"question", "host1", "snooped", (3, "in"))
+    c.copy(*near)
+    c.packet("0.21", "host2", ether() / ip6() / udp() / b"question", "2", "from-host")  # the application lets it through
+    c.packet("0.22", "2", ether(True) / ip6(True) / udp(True) / b"answer", "host2", "snooped", (3, "out"))
+    c.copy(*near)
+    c.packet("0.3", "1", ether() / tag / ip4() / tcp() / b"tagged", "host1", "snooped", (4, "in"))
+    c.copy(*far)
+    c.packet("0.31", "2", ether(True) / tag / ip4(True) / tcp(True) / b"tagged", "host2", "snooped", (4, "out"))
+    c.copy(*far)
+    c.packet("0.32", "2", ether(True) / tag / ip4(True) / tcp(True, "R"), "host2", "tcp-control")
+    c.packet("0.33", "1", ether() / ip4() / tcp() / b"untagged", "host1", "no-session")
+    c.packet("0.4", "1", ether() / tag / ip4() / udp() / b"v6 next hop of an IPv4 session", "2", "forwarded", (5, "in"))
+    c.copy(*far)
+    c.packet("0.5", "1", ether() / ip4() / udp(a=7000) / b"FORWARD has no next hop", "2", "forwarded", (6, "in"))
+    c.packet("0.6", "collector", ether() / ip4() / udp(), None, "collector-rx")
+    c.packet("1.2", "1", ether() / ip4() / udp(a=8000) / b"too late", "host1", "no-session")
+    return c
+
+
 def snap_length():
     c = Case("snap-length", "A capture that kept 60 bytes of each frame: records keep their original length, which is what counts.", [
         session(1, "UDP", (A4, 5000), (B4, 53)),
@@ -412,7 +467,7 @@ def snap_length():
     return c
 
 
-CASES = [forward_ipv4, forward_ipv6, vlan, drop, tcp_states, tcp_close, misses, out_lif, aging, host_ports, snap_length]
+CASES = [forward_ipv4, forward_ipv6, vlan, drop, tcp_states, tcp_close, misses, out_lif, aging, host_ports, snap_length, mirror_snoop]
 
 if __name__ == "__main__":
     root = sys.argv[1] if len(sys.argv) > 1 else os.path.dirname(os.path.abspath(__file__))

@@ -7,8 +7,10 @@ export const enum Fate {
   // Sent by the session table or straight out of an uplink
   forwarded,
   fromHost,
+  copied,
   // The miss path: to the host port, or to the peer uplink where there is none
   noSession,
+  snooped,
   tcpControl,
   notIp,
   notTcpUdp,
@@ -44,9 +46,11 @@ export interface Reason {
 
 /** Indexed by Fate. */
 export const REASONS: readonly Reason[] = list({
-  [Fate.forwarded]: ["forwarded", "out", "a session with action FORWARD sent it out of the other interface"],
+  [Fate.forwarded]: ["forwarded", "out", "a session with action FORWARD or MIRROR sent it out of the other interface"],
   [Fate.fromHost]: ["from-host", "out", "it came from the application and left by its uplink"],
+  [Fate.copied]: ["copied", "out", "made by the device: a copy for the collector of a session with action MIRROR or SNOOP"],
   [Fate.noSession]: ["no-session", "miss", "no session has its 5-tuple"],
+  [Fate.snooped]: ["snooped", "miss", "a session with action SNOOP left it to the application"],
   [Fate.tcpControl]: ["tcp-control", "miss", "TCP SYN, FIN or RST of a known session: the application sees these"],
   [Fate.notIp]: ["not-ip", "miss", "neither IPv4 nor IPv6"],
   [Fate.notTcpUdp]: ["not-tcp-udp", "miss", "IP, but neither TCP nor UDP"],

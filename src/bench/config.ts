@@ -19,6 +19,7 @@ export function benchConfig(capacity: number, workers: number, source?: SharedAr
       port(0, source === undefined ? { driver: "memory" } : { driver: "memory", source, total: Number.POSITIVE_INFINITY }),
       port(1, { driver: "memory" }),
     ],
+    nextHops: [],
     grpc: { listen: "" },
     api: { ipv4Order: "s_addr", missingSession: "response" },
     workers,
@@ -44,6 +45,7 @@ export function benchSession(i: number, timeout = 86_400): NewSession {
     destinationPort: 80,
     protocol: 17,
     action: Action.forward,
+    nextHop: 0,
     timeout,
   };
 }

@@ -18,6 +18,7 @@ const MIN_FRAME = 60;
 export function check(options: Options, limits: Limits): Problem[] {
   const problems: Problem[] = [];
   checkPorts(options.ports ?? [], problems);
+  checkNextHops(options, problems);
   checkListen(options.grpc?.listen ?? DEFAULTS.listen, problems);
   const maxFrame = options.maxFrame ?? DEFAULTS.maxFrame;
   if (maxFrame < MIN_FRAME || maxFrame > limits.maxFrame) {
@@ -68,6 +69,21 @@ function checkDriver(driver: HostOptions, path: (string | number)[], unique: Uni
     if (driver[key] !== undefined)
       problems.push({ path: [...path, key], text: "is about the file to read: expected `in` beside it" });
   }
+}
+
+function checkNextHops(options: Options, problems: Problem[]): void {
+  const ports = (options.ports ?? []).flatMap(({ lif, name, host }) =>
+    lif === undefined ? [String(name)] : host === undefined ? [String(lif)] : [String(lif), `host${lif}`],
+  );
+  const first = new Map<string, number>();
+  (options.nextHops ?? []).forEach(({ ip, port }, i) => {
+    const path = ["nextHops", i];
+    const other = first.get(ip.join());
+    if (other === undefined) first.set(ip.join(), i);
+    else problems.push({ path: [...path, "ip"], text: `is the address of nextHops[${other}] already` });
+    if (!ports.includes(port))
+      problems.push({ path: [...path, "port"], text: foundExpected(port, `a port: ${ports.join(", ")}`) });
+  });
 }
 
 function checkListen(text: string, problems: Problem[]): void {

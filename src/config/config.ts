@@ -62,6 +62,16 @@ export interface PortConfig {
   readonly driver: Driver;
 }
 
+/** A collector: where the copies of MIRROR and SNOOP go. */
+export interface NextHopConfig {
+  /** The address by which sessions name it: 4 or 16 bytes in network order. */
+  readonly ip: readonly number[];
+  /** Index of the port that it is reached by. */
+  readonly port: number;
+  /** Its 6 bytes replace the destination MAC of a copy. */
+  readonly mac: readonly number[];
+}
+
 export interface SessionsConfig {
   /** Sessions that the table holds at the most: 1 … 8,388,608. */
   readonly capacity: number;
@@ -75,6 +85,7 @@ export interface SessionsConfig {
 
 export interface Config {
   readonly ports: readonly PortConfig[];
+  readonly nextHops: readonly NextHopConfig[];
   readonly grpc: { readonly listen: string };
   readonly api: { readonly ipv4Order: "s_addr" | "host"; readonly missingSession: "response" | "status" };
   readonly workers: number;

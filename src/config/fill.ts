@@ -11,8 +11,14 @@ import { configError, type Problem } from "./problems.js";
 export function fill(options: Options, limits: Limits, locate?: (path: Problem["path"]) => string): Config {
   const problems = check(options, limits);
   if (problems.length > 0) throw configError(problems, locate);
+  const ports = fillPorts(options);
   return deepFreeze({
-    ports: fillPorts(options),
+    ports,
+    nextHops: (options.nextHops ?? []).map(({ ip, port, mac }) => ({
+      ip,
+      port: ports.findIndex(({ name }) => name === port),
+      mac,
+    })),
     grpc: { listen: options.grpc?.listen ?? DEFAULTS.listen },
     api: {
       ipv4Order: options.api?.ipv4Order ?? DEFAULTS.ipv4Order,

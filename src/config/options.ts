@@ -2,6 +2,7 @@
 // The text on each leaf is what a value there is expected to be; problems.ts makes the sentence around it.
 
 import { z } from "zod";
+import { parseAddress, parseMac } from "./address.js";
 
 const integer = (from: number, to: number) => {
   const error = `a whole number from ${from.toLocaleString("en")} to ${to.toLocaleString("en")}`;
@@ -9,6 +10,14 @@ const integer = (from: number, to: number) => {
 };
 const oneOf = <const T extends readonly string[]>(...words: T) => z.enum(words, { error: `one of ${words.join(", ")}` });
 const text = (what: string) => z.string({ error: what }).min(1, { error: what });
+/** Text that stands for bytes. */
+const parsed = (what: string, parse: (text: string) => number[] | undefined) =>
+  z.string({ error: what }).transform((value, context) => {
+    const bytes = parse(value);
+    if (bytes !== undefined) return bytes;
+    context.issues.push({ code: "custom", message: what, input: value });
+    return z.NEVER;
+  });
 const flag = () => z.boolean({ error: "true or false" });
 
 /** Unknown keys are errors. */
@@ -65,8 +74,23 @@ const port = z.discriminatedUnion(
   drivers,
 );
 
+/** What a session record has room for is four times as many. */
+const NEXT_HOPS = 4096;
+
+const nextHop = map({
+  ip: parsed("an IPv4 or IPv6 address", parseAddress),
+  port: z.union([text("the name of a port"), z.int().transform(String)], {
+    error: "the name of a port, as in collector, 2 or host1",
+  }),
+  mac: parsed("a MAC address such as 02:00:00:00:00:09", parseMac),
+});
+
 export const optionsSchema = map({
   ports: z.array(port, { error: "a list of ports" }).max(256, { error: "at most 256 ports" }).optional(),
+  nextHops: z
+    .array(nextHop, { error: "a list of next hops" })
+    .max(NEXT_HOPS, { error: `at most ${NEXT_HOPS} next hops` })
+    .optional(),
   grpc: map({ listen: text("an address as host:port").optional() }).optional(),
   api: map({
     ipv4Order: oneOf("s_addr", "host").optional(),
@@ -96,7 +120,7 @@ export type HostOptions = NonNullable<PortOptions["host"]>;
  * They are refused by name, so that nobody takes a configuration for served that is not.
  */
 export const LATER: ReadonlySet<string> = new Set([
-  "nextHops",
+  "nextHops.tunnel",
   "routes",
   "tunnels",
   "ipsec",

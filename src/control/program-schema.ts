@@ -2,10 +2,10 @@
 // expected.
 //
 // Missing fields are proto3's zero where that means something by itself (id, out_lif, ports, timeout); interface, addresses,
-// protocol and action must be given. Tunnels and the actions that need a next hop come with a later issue.
+// protocol and action must be given. The device says which next hops it knows. Tunnels come with a later issue.
 
-import ipaddr from "ipaddr.js";
 import { z } from "zod";
+import { parseAddress } from "../config/address.js";
 import { ActionType, IpVersion, ProtocolId } from "./gen/openoffload.js";
 
 const INT32_MAX = 0x7fff_ffff;
@@ -73,24 +73,15 @@ function enumeration(values: Readonly<Record<string, string | number>>, max: num
 /** Bytes in network order. */
 function address(...lengths: number[]): Parse<Uint8Array> {
   return (value) => {
-    let bytes: number[] = [];
-    if (typeof value === "string" && ipaddr.IPv4.isValidFourPartDecimal(value)) {
-      bytes = ipaddr.IPv4.parse(value).toByteArray();
-    } else if (typeof value === "string" && ipaddr.IPv6.isValid(value) && !value.includes("%")) {
-      bytes = ipaddr.IPv6.parse(value).toByteArray();
-    }
-    return lengths.includes(bytes.length) ? Uint8Array.from(bytes) : undefined;
+    const bytes = typeof value === "string" ? parseAddress(value) : undefined;
+    return bytes !== undefined && lengths.includes(bytes.length) ? Uint8Array.from(bytes) : undefined;
   };
 }
 
 const actionType = enumeration(ActionType, ActionType._SNOOP);
 
 const action = z.strictObject({
-  action_type: required("DROP or FORWARD", actionType).superRefine((type, context) => {
-    if (type !== ActionType._DROP && type !== ActionType._FORWARD) {
-      context.addIssue({ code: "custom", message: `${ActionType[type]?.slice(1)} is not supported yet` });
-    }
-  }),
+  action_type: required("DROP, FORWARD, MIRROR or SNOOP", actionType),
   action_next_hop: optional("an IPv4 address", address(IPV4_BYTES)),
   action_next_hop_v6: optional("an IPv6 address", address(IPV6_BYTES)),
 });

@@ -4,8 +4,10 @@
 // Leniency that clients need: the address fields of the other IP version are ignored, as is the next hop of DROP and
 // FORWARD; no action at all is proto3's zero value, _DROP.
 
+import ipaddr from "ipaddr.js";
 import { Action, type NewSession, type SessionInfo } from "../table/session.js";
 import {
+  type ActionParameters,
   ActionType,
   IpVersion,
   ProtocolId,
@@ -23,6 +25,8 @@ export interface SessionRules {
   readonly defaultTimeout: number;
   /** The configured logical interfaces, each with its pair, or 0 when that is not configured. */
   readonly lifs: ReadonlyMap<number, number>;
+  /** Where MIRROR and SNOOP may send copies: addressText of each next hop, and its index in Config.nextHops. */
+  readonly nextHops: ReadonlyMap<string, number>;
 }
 
 /** "From the beginning" to a known client of GetAllSessions, so no session may have it. */
@@ -83,7 +87,7 @@ export function toSession(request: SessionRequest, rules: SessionRules): NewSess
   if (destination === undefined) {
     return `destination_ipv6 has ${request.destinationIpv6.length} bytes; 16 bytes or 32 hexadecimal characters are expected`;
   }
-  const action = toAction(request.action?.actionType ?? ActionType._DROP);
+  const action = toAction(request.action, rules);
   if (typeof action === "string") {
     return action;
   }
@@ -99,7 +103,7 @@ export function toSession(request: SessionRequest, rules: SessionRules): NewSess
     sourcePort: request.sourcePort,
     destinationPort: request.destinationPort,
     protocol: request.protocolId,
-    action,
+    ...action,
     timeout: request.cacheTimeout || rules.defaultTimeout,
   };
 }
@@ -166,16 +170,40 @@ function ipv6Bytes(field: Buffer): Uint8Array | undefined {
   return /^[0-9a-f]{32}$/i.test(hex) ? Buffer.from(hex, "hex") : undefined;
 }
 
-function toAction(type: ActionType): Action | string {
-  switch (type) {
-    case ActionType._DROP:
-      return Action.drop;
-    case ActionType._FORWARD:
-      return Action.forward;
-    case ActionType._MIRROR:
-    case ActionType._SNOOP:
-      return `action ${ActionType[type]}: its next hop is not configured`;
-    default:
-      return `action_type ${type} is none of _DROP, _FORWARD, _MIRROR, _SNOOP`;
+/** As people write it; also the key of SessionRules.nextHops. */
+export function addressText(bytes: ArrayLike<number>): string {
+  return ipaddr.fromByteArray(Array.from(bytes)).toString();
+}
+
+/** The action, and the index of its next hop where it has one (api.md 8, 10). */
+function toAction(
+  parameters: ActionParameters | undefined,
+  rules: SessionRules,
+): Pick<NewSession, "action" | "nextHop"> | string {
+  const type = parameters?.actionType ?? ActionType._DROP;
+  if (parameters === undefined || type === ActionType._DROP) {
+    return { action: Action.drop, nextHop: 0 };
   }
+  if (type === ActionType._FORWARD) {
+    return { action: Action.forward, nextHop: 0 };
+  }
+  if (type !== ActionType._MIRROR && type !== ActionType._SNOOP) {
+    return `action_type ${type} is none of _DROP, _FORWARD, _MIRROR, _SNOOP`;
+  }
+  const v6 = parameters.actionNextHopV6;
+  const address = v6.length > 0 ? ipv6Bytes(v6) : ipv4Bytes(parameters.actionNextHop, rules.ipv4Order);
+  if (address === undefined) {
+    return `action_next_hop_v6 has ${v6.length} bytes; 16 bytes or 32 hexadecimal characters are expected`;
+  }
+  const nextHop = rules.nextHops.get(addressText(address));
+  if (nextHop === undefined) {
+    const known = rules.nextHops.size === 0 ? "which is empty" : `which has ${some([...rules.nextHops.keys()])}`;
+    return `action ${ActionType[type]}: its next hop ${addressText(address)} is not in the device's nextHops, ${known}`;
+  }
+  return { action: type === ActionType._MIRROR ? Action.mirror : Action.snoop, nextHop };
+}
+
+/** The first few, so that a sentence stays one. */
+function some(names: readonly string[]): string {
+  return names.length > 4 ? `${names.slice(0, 4).join(", ")} and ${names.length - 4} more` : names.join(", ");
 }

@@ -56,6 +56,7 @@ export function createCore(config: Config, options: CoreOptions): Core {
       counters: new SharedArrayBuffer(Counters.size(ports.length)),
       closed: new SharedArrayBuffer(EventRing.size()),
       sessions: memory,
+      nextHops: config.nextHops.map(({ port, mac }) => ({ port, mac: Uint8Array.from(mac) })),
       replay: options.replay,
     }),
   );

@@ -6,7 +6,7 @@ export const enum PortCounter {
   /** Frames taken from the wire; a super-frame that the kernel merged counts once. */
   rxFrames,
   rxBytes,
-  /** Frames that came into being here: the second and later segments of super-frames. */
+  /** Frames made of what came in here: the second and later segments of super-frames, copies for collectors. */
   created,
   txFrames,
   txBytes,

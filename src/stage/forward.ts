@@ -33,4 +33,15 @@ export class Departures {
       counts[port] = count + 1;
     }
   }
+
+  /** The frames at these positions alone, all of which leave. */
+  sortList(burst: Burst, list: Int32Array, n: number): void {
+    const { counts, lists } = this;
+    counts.fill(0);
+    for (let k = 0; k < n; k++) {
+      const i = list[k];
+      const port = burst.egress[i];
+      lists[port][counts[port]++] = i;
+    }
+  }
 }

@@ -1,7 +1,8 @@
 // Session stage: what a session makes of its frames (datapath.md "Session stage").
 //
-// A hit counts (the bytes that it had on the wire) on this worker's lane, refreshes the timer, and takes the session's action. TCP SYN, FIN and RST go to the
-// application whatever the action: they move the session's TCP state, but neither count nor refresh.
+// A hit counts (the bytes that it had on the wire) on this worker's lane, refreshes the timer, and takes the session's action.
+// TCP SYN, FIN and RST go to the application whatever the action: they move the session's TCP state, but neither count nor
+// refresh, and no collector gets a copy of them.
 
 import { type Burst, Kind } from "../memory/burst.js";
 import type { EventRing } from "../memory/event-ring.js";
@@ -14,9 +15,13 @@ import { be16, be32 } from "../wire/bytes.js";
 import { Ipv4 } from "../wire/ipv4.js";
 import { Ipv6 } from "../wire/ipv6.js";
 import { Tcp, TcpFlag } from "../wire/tcp.js";
+import type { Copies } from "./copy.js";
 
-/** Decides every frame whose flow a session holds; the others keep the fate and egress that parse gave them. */
-export function decide(burst: Burst, sessions: SessionLookup, closed: EventRing): void {
+/**
+ * Decides every frame whose flow a session holds; the others keep the fate and egress that parse gave them. `copies` takes
+ * down which frames a collector gets.
+ */
+export function decide(burst: Burst, sessions: SessionLookup, closed: EventRing, copies: Copies): void {
   const { n, kind, ref, wire, time, fate, egress } = burst;
   const { records, lanes } = sessions;
   for (let i = 0; i < n; i++) {
@@ -39,12 +44,20 @@ export function decide(burst: Burst, sessions: SessionLookup, closed: EventRing)
     lanes[count + 1] = lanes[count + 1] + wire[i];
     lanes[lane + Lane.lastSeen] = time[i];
     const decision = records[base + Record.decision];
-    if (decision >>> Decision.actionShift === Action.forward) {
-      fate[i] = Fate.forwarded;
-      egress[i] = (decision >>> (direction * Decision.directionShift)) & Decision.portMask;
-    } else {
+    const action = decision >>> Decision.actionShift;
+    if (action === Action.drop) {
       fate[i] = Fate.sessionDrop;
+      continue;
     }
+    if (action !== Action.forward) {
+      copies.add(i, decision >>> Decision.nextHopShift);
+      if ((action & Decision.actionMask) === Action.snoop) {
+        fate[i] = Fate.snooped;
+        continue;
+      }
+    }
+    fate[i] = Fate.forwarded;
+    egress[i] = (decision >>> (direction * Decision.directionShift)) & Decision.portMask;
   }
 }
 

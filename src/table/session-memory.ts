@@ -21,7 +21,7 @@ export const enum Record {
   /** Flow word of frames in direction "in" (arriving on in_lif) and "out". */
   flowIn = 9,
   flowOut = 10,
-  /** Egress port of direction in (8 bits), of direction out (8 bits), action (8 bits): see Decision. */
+  /** Egress port of direction in (8 bits), of direction out (8 bits), action (2 bits), next hop (14 bits): see Decision. */
   decision = 11,
   /** Bits of table/tcp-state.ts, then the sequence numbers that acknowledge each side's FIN. */
   tcp = 12,
@@ -35,7 +35,10 @@ export const enum Decision {
   /** Egress of direction d is (decision >>> (d * 8)) & 0xff. */
   portMask = 0xff,
   directionShift = 8,
+  /** What is above the ports; as a whole it equals Action.forward for FORWARD, which has no next hop. */
   actionShift = 16,
+  actionMask = 3,
+  nextHopShift = 18,
 }
 
 /** Float64 fields of a lane. Direction d counts at inPackets + 2 × d. */

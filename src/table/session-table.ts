@@ -291,7 +291,11 @@ export class SessionTable {
     records[base + Record.ports] = bigEndian(session.sourcePort) | (bigEndian(session.destinationPort) << 16);
     records[base + Record.flowIn] = flowWord(session.inLif, session.inVlan, session.ipv6, udp);
     records[base + Record.flowOut] = flowWord(session.outLif, session.outVlan, session.ipv6, udp);
-    records[base + Record.decision] = outPort | (inPort << Decision.directionShift) | (session.action << Decision.actionShift);
+    records[base + Record.decision] =
+      outPort |
+      (inPort << Decision.directionShift) |
+      (session.action << Decision.actionShift) |
+      (session.nextHop << Decision.nextHopShift);
   }
 
   /** Claims both keys of a written record, or none. @param there, back hashes of the keys */

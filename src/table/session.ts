@@ -41,6 +41,8 @@ export interface NewSession {
   /** 6 or 17. */
   readonly protocol: number;
   readonly action: Action;
+  /** MIRROR and SNOOP: index of the next hop (Config.nextHops) that gets a copy; else 0. */
+  readonly nextHop: number;
   /** Seconds of silence after which it ages; > 0. */
   readonly timeout: number;
 }

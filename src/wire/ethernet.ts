@@ -5,6 +5,8 @@ export const enum Ethernet {
   source = 6,
   type = 12,
   length = 14,
+  /** Bytes of a MAC address. */
+  address = 6,
 }
 
 export const enum Vlan {

@@ -4,6 +4,7 @@ import type { MessagePort } from "node:worker_threads";
 import type { PortConfig } from "../config/config.js";
 import type { ErrorCode } from "../errors.js";
 import type { ReplayPlan } from "../port/replay.js";
+import type { NextHop } from "../stage/copy.js";
 import type { SessionMemory } from "../table/session-memory.js";
 
 export interface WorkerPlan {
@@ -23,6 +24,8 @@ export interface WorkerPlan {
   /** memory/event-ring.ts: slots of sessions whose connection closed. */
   readonly closed: SharedArrayBuffer;
   readonly sessions: SessionMemory;
+  /** By the index that sessions hold. */
+  readonly nextHops: readonly NextHop[];
   /** Packets come from captures merged by time, and leave into captures. */
   readonly replay?: ReplayPlan | undefined;
 }

@@ -10,6 +10,7 @@ import type { EventRing } from "../memory/event-ring.js";
 import { Word, wordOf } from "../memory/worker-words.js";
 import type { Port } from "../port/port.js";
 import { Fate } from "../reason.js";
+import type { Copies } from "../stage/copy.js";
 import { Departures } from "../stage/forward.js";
 import { parse } from "../stage/parse.js";
 import { decide } from "../stage/session.js";
@@ -23,6 +24,7 @@ export class Pipeline {
     readonly topology: Topology,
     readonly sessions: SessionLookup,
     readonly closed: EventRing,
+    readonly copies: Copies,
     /** By port index: where frames leave. */
     readonly egress: readonly Port[],
     readonly counters: Counters,
@@ -40,11 +42,29 @@ export class Pipeline {
     Atomics.add(words, epoch, 1);
     parse(burst, this.topology);
     this.sessions.lookup(burst);
-    decide(burst, this.sessions, this.closed);
+    decide(burst, this.sessions, this.closed, this.copies);
     Atomics.add(words, epoch, 1);
     this.#departures.sort(burst);
     this.#send(burst);
     this.#settle(burst);
+    words[inflight] = 0;
+    if (this.copies.n > 0) this.#copy(burst, inflight);
+  }
+
+  /** Copies for collectors: made of the frames that were sent, and counted as frames of their own. */
+  #copy(burst: Burst, inflight: number): void {
+    const { copies, words } = this;
+    const { list, n } = copies;
+    copies.make(burst, this.counters);
+    words[inflight] = n;
+    this.#departures.sortList(burst, list, n);
+    this.#send(burst);
+    const fates = this.counters.fates;
+    for (let k = 0; k < n; k++) {
+      const f = burst.fate[list[k]];
+      fates[f] = fates[f] + 1;
+    }
+    copies.n = 0;
     words[inflight] = 0;
   }
 

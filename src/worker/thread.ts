@@ -9,6 +9,7 @@ import { EventRing } from "../memory/event-ring.js";
 import { Frames } from "../memory/frames.js";
 import { native } from "../port/native.js";
 import { openPorts } from "../port/open.js";
+import { Copies } from "../stage/copy.js";
 import { Topology } from "../stage/topology.js";
 import { SessionLookup } from "../table/session-lookup.js";
 import { serve } from "./loop.js";
@@ -38,6 +39,7 @@ function start({ plan, reports }: WorkerTask): void {
       new Topology(plan.ports),
       new SessionLookup(plan.sessions, worker),
       new EventRing(plan.closed),
+      new Copies(plan.nextHops),
       ports.egress,
       counters,
       new Int32Array(plan.words),

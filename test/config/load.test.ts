@@ -116,9 +116,47 @@ sessions:
   );
 });
 
+t.test("next hops name a port by its name, and are known by address", async (t) => {
+  const collector = "  - { name: collector, driver: af_packet, interface: eth3 }\n";
+  const hops = `nextHops:
+  - { ip: 12.2.3.4, port: collector, mac: "02:00:00:00:00:09" }
+  - { ip: "2001:DB8::9", port: 2, mac: "FE-DC-BA-98-76-54" }
+  - { ip: 12.2.3.5, port: host1, mac: "02:00:00:00:00:0a" }
+`;
+  t.same(loadText(`${TWO_PORTS}${collector}${hops}`).nextHops, [
+    { ip: [12, 2, 3, 4], port: 4, mac: [2, 0, 0, 0, 0, 9] },
+    { ip: [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9], port: 2, mac: [0xfe, 0xdc, 0xba, 0x98, 0x76, 0x54] },
+    { ip: [12, 2, 3, 5], port: 1, mac: [2, 0, 0, 0, 0, 10] },
+  ]);
+  t.same(loadText(TWO_PORTS).nextHops, []);
+  const wrong = `nextHops:
+  - { ip: 12.2.3, port: 1, mac: "02:00:00:00:00:09" }
+  - { ip: 12.2.3.4, port: 1, mac: "02:00:00:00:00" }
+  - { ip: 12.2.3.4, mac: "02:00:00:00:00:09" }
+  - { ip: 12.2.3.4, port: 1, mac: "02:00:00:00:00:09", tunnel: {} }
+`;
+  t.equal(
+    failure(`${TWO_PORTS}${wrong}`),
+    `configuration: 4 problems
+  sluice.yaml:6:11: nextHops[0].ip: found "12.2.3", expected an IPv4 or IPv6 address
+  sluice.yaml:7:35: nextHops[1].mac: found "02:00:00:00:00", expected a MAC address such as 02:00:00:00:00:09
+  sluice.yaml:8:5: nextHops[2].port: missing, expected the name of a port, as in collector, 2 or host1
+  sluice.yaml:9:64: nextHops[3].tunnel: not supported yet`,
+  );
+  const unknown = `nextHops:
+  - { ip: 12.2.3.4, port: 3, mac: "02:00:00:00:00:09" }
+  - { ip: 12.2.3.4, port: 1, mac: "02:00:00:00:00:09" }
+`;
+  t.equal(
+    failure(`${TWO_PORTS}${unknown}`),
+    `configuration: 2 problems
+  sluice.yaml:6:27: nextHops[0].port: found "3", expected a port: 1, host1, 2, host2
+  sluice.yaml:7:11: nextHops[1].ip: is the address of nextHops[0] already`,
+  );
+});
+
 t.test("keys and drivers of later versions are refused as not supported yet", async (t) => {
   const later = [
-    "nextHops: []",
     "routes: []",
     "tunnels: { capacity: 1 }",
     "ipsec: { aead: auto }",
@@ -139,7 +177,7 @@ t.test("keys and drivers of later versions are refused as not supported yet", as
 
 t.test("what the schema refuses", async (t) => {
   const refused: [string, RegExp][] = [
-    ["prots: []", /prots: unknown key, expected one of ports, grpc, /],
+    ["prots: []", /prots: unknown key, expected one of ports, nextHops, grpc, /],
     ["[1, 2]", /found \[1,2\], expected a map/],
     ["ports: [7]", /ports\[0\]: found 7, expected a map/],
     ["ports: [{ lif: 1 }]", /ports\[0\]\.driver: missing, expected one of af_packet/],

@@ -17,6 +17,10 @@ export const RULES: SessionRules = {
     [2, 1],
     [3, 0],
   ]),
+  nextHops: new Map([
+    ["192.0.2.9", 0],
+    ["2001:db8::9", 1],
+  ]),
 };
 
 export interface TestDevice {

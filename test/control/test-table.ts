@@ -59,6 +59,7 @@ export function newSession(id: number): NewSession {
     destinationPort: 80,
     protocol: 6,
     action: Action.forward,
+    nextHop: 0,
     timeout: 10,
   };
 }

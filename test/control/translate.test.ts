@@ -65,6 +65,29 @@ t.test("cache_timeout 0 is the default; DROP and FORWARD ignore a next hop; no a
   t.equal(accepted({ action: undefined }).action, Action.drop);
 });
 
+t.test(
+  "MIRROR and SNOOP: action_next_hop_v6 when not empty, else action_next_hop, whatever the IP version (api.md 10)",
+  async (t) => {
+    const v6 = Buffer.from("20010db8000000000000000000000009", "hex");
+    const none = Buffer.alloc(0);
+    const ipv6 = { ipVersion: 1 as IpVersion, sourceIpv6: Buffer.alloc(16, 1), destinationIpv6: Buffer.alloc(16, 2) };
+    for (const version of [{}, ipv6]) {
+      for (const [actionType, action] of [
+        [2, Action.mirror],
+        [3, Action.snoop],
+      ] as const) {
+        const with4 = { actionType, actionNextHop: 0x090200c0, actionNextHopV6: none };
+        t.match(accepted({ ...version, action: with4 }), { action, nextHop: 0 });
+        const host = { ...RULES, ipv4Order: "host" } as const;
+        t.match(accepted({ ...version, action: { ...with4, actionNextHop: 0xc0000209 } }, host), { action, nextHop: 0 });
+        for (const form of [v6, Buffer.from(v6.toString("hex")), Buffer.from("2001:0DB8:0000:0000:0000:0000:0000:0009")]) {
+          t.match(accepted({ ...version, action: { ...with4, actionNextHopV6: form } }), { action, nextHop: 1 });
+        }
+      }
+    }
+  },
+);
+
 t.test("what is rejected, and why (api.md 8)", async (t) => {
   const next = { actionNextHop: 0, actionNextHopV6: Buffer.alloc(0) };
   const v6 = Buffer.alloc(16, 1);
@@ -89,8 +112,13 @@ t.test("what is rejected, and why (api.md 8)", async (t) => {
     [{ ipVersion: 1, sourceIpv6: Buffer.alloc(4), destinationIpv6: v6 }, /source_ipv6 has 4 bytes/],
     [{ ipVersion: 1, sourceIpv6: Buffer.alloc(32, "x"), destinationIpv6: v6 }, /source_ipv6 has 32 bytes/],
     [{ ipVersion: 1, sourceIpv6: v6, destinationIpv6: Buffer.from("2001:db8::1") }, /destination_ipv6 has 11 bytes/],
-    [{ action: { actionType: 2, ...next } }, /_MIRROR: its next hop is not configured/],
-    [{ action: { actionType: 3, ...next, actionNextHop: 1 } }, /_SNOOP: its next hop is not configured/],
+    [
+      { action: { actionType: 2, ...next } },
+      /_MIRROR: its next hop 0.0.0.0 is not in the device's nextHops, which has 192.0.2.9, 2001:db8::9/,
+    ],
+    [{ action: { actionType: 3, ...next, actionNextHop: 1 } }, /_SNOOP: its next hop 1.0.0.0 is not in/],
+    [{ action: { actionType: 2, ...next, actionNextHopV6: v6 } }, /_MIRROR: its next hop [0-9a-f:]+ is not in/],
+    [{ action: { actionType: 2, ...next, actionNextHopV6: Buffer.alloc(4) } }, /action_next_hop_v6 has 4 bytes/],
     [{ action: { actionType: 4 as ActionType, ...next } }, /action_type 4 is none of/],
     [{ action: { actionType: -1, ...next } }, /action_type -1 is none of/],
   ];

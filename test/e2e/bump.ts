@@ -72,17 +72,18 @@ export interface Flow {
   readonly to: string;
   readonly toPort: number;
   readonly vlan?: number;
-  readonly action?: "FORWARD" | "DROP";
+  readonly action?: "FORWARD" | "DROP" | "MIRROR" | "SNOOP";
+  readonly nextHop?: string;
   readonly timeout?: number;
 }
 
 /** As an entry of a program file. */
 export function program(flows: readonly Flow[]): string {
   const entries = flows.map(
-    ({ id, protocol, from, fromPort, to, toPort, vlan = 0, action = "FORWARD", timeout = 60 }) =>
+    ({ id, protocol, from, fromPort, to, toPort, vlan = 0, action = "FORWARD", nextHop, timeout = 60 }) =>
       `  - { session_id: ${id}, in_lif: ${1 | (vlan << 16)}, source_ip: "${from}", source_port: ${fromPort}, ` +
       `destination_ip: "${to}", destination_port: ${toPort}, protocol_id: ${protocol}, ` +
-      `action: { action_type: ${action} }, cache_timeout: ${timeout} }`,
+      `action: { action_type: ${action}${nextHop === undefined ? "" : `, action_next_hop${nextHop.includes(":") ? "_v6" : ""}: "${nextHop}"`} }, cache_timeout: ${timeout} }`,
   );
   return `sessions:\n${entries.join("\n")}\n`;
 }

@@ -3,6 +3,7 @@
 import { BURST, Burst } from "../../src/memory/burst.js";
 import { EventRing } from "../../src/memory/event-ring.js";
 import { Frames, SLOT, slotStart } from "../../src/memory/frames.js";
+import { Copies, type NextHop } from "../../src/stage/copy.js";
 import { parse } from "../../src/stage/parse.js";
 import { decide } from "../../src/stage/session.js";
 import { type PortFacts, Topology } from "../../src/stage/topology.js";
@@ -54,10 +55,22 @@ export function newRing(): EventRing {
   return new EventRing(new SharedArrayBuffer(EventRing.size()));
 }
 
+/** Two collectors: on the named port and on uplink 3. */
+export const NEXT_HOPS: readonly NextHop[] = [
+  { port: 6, mac: Uint8Array.of(2, 0, 0, 0, 0, 9) },
+  { port: 2, mac: Uint8Array.of(0xfe, 0xdc, 0xba, 0x98, 0x76, 0x54) },
+];
+
 /** Parse, lookup and decide. */
-export function run(burst: Burst, arrivals: readonly Arrival[], sessions: SessionLookup, closed: EventRing): void {
+export function run(
+  burst: Burst,
+  arrivals: readonly Arrival[],
+  sessions: SessionLookup,
+  closed: EventRing,
+  copies = new Copies(NEXT_HOPS),
+): void {
   load(burst, arrivals);
   parse(burst, topology);
   sessions.lookup(burst);
-  decide(burst, sessions, closed);
+  decide(burst, sessions, closed, copies);
 }

@@ -1,13 +1,15 @@
 import t from "tap";
+import { Counters } from "../../src/memory/counters.js";
 import { Grace } from "../../src/memory/grace.js";
 import { wordsSize } from "../../src/memory/worker-words.js";
 import { Fate } from "../../src/reason.js";
+import { Copies } from "../../src/stage/copy.js";
 import { hashKey } from "../../src/table/flow.js";
 import { Action, CloseCode, type NewSession, State } from "../../src/table/session.js";
 import { SessionLookup } from "../../src/table/session-lookup.js";
 import { allocateSessions } from "../../src/table/session-memory.js";
 import { SessionTable } from "../../src/table/session-table.js";
-import { type Arrival, newBurst, newRing, PORT_OF, run } from "./device.js";
+import { type Arrival, FACTS, NEXT_HOPS, newBurst, newRing, PORT_OF, run } from "./device.js";
 import { frameOf, type TcpFields } from "./packet.js";
 
 const START = 1_700_000_000_000;
@@ -29,6 +31,7 @@ const TCP4: NewSession = {
   destinationPort: 80,
   protocol: 6,
   action: Action.forward,
+  nextHop: 0,
   timeout: 10,
 };
 const TCP6: NewSession = {
@@ -47,12 +50,19 @@ function device(...sessions: NewSession[]) {
   const lookup = new SessionLookup(memory, 0);
   const burst = newBurst();
   const ring = newRing();
+  const copies = new Copies(NEXT_HOPS);
   return {
     table,
     /** What becomes of each frame: [fate, egress]. */
     receive: (...arrivals: Arrival[]): [Fate, number][] => {
-      run(burst, arrivals, lookup, ring);
+      copies.n = 0;
+      run(burst, arrivals, lookup, ring, copies);
       return arrivals.map((_, i) => [burst.fate[i] as Fate, burst.egress[i] as number]);
+    },
+    /** Which of the frames received last a collector gets, sent by which port. */
+    copied: (): [number, number][] => {
+      copies.make(burst, new Counters(new SharedArrayBuffer(Counters.size(FACTS.length)), FACTS.length));
+      return [...copies.list.subarray(0, copies.n)].map((i) => [i, burst.egress[i] as number]);
     },
     closed: () => {
       const slots: number[] = [];
@@ -132,6 +142,40 @@ t.test("DROP drops and counts", async (t) => {
   t.match(table.get(2n), { inPackets: 1, outPackets: 2 });
 });
 
+t.test("MIRROR forwards like FORWARD, SNOOP leaves to the application; both count, and the next hop gets a copy", async (t) => {
+  for (const flow of [TCP4, TCP6, UDP4, { ...TCP6, protocol: 17 }, { ...UDP4, inVlan: 7, outVlan: 7 }]) {
+    for (const nextHop of [0, 1]) {
+      const port = NEXT_HOPS[nextHop]?.port as number;
+      const both = (session: NewSession) => [arrival(session, 0, { payload: 10 }), arrival(session, 1, { payload: 1000 })];
+      const copies = [
+        [0, port],
+        [1, port],
+      ];
+
+      const mirror = device({ ...flow, action: Action.mirror, nextHop });
+      t.same(mirror.receive(...both(flow)), [
+        [Fate.forwarded, 1],
+        [Fate.forwarded, 0],
+      ]);
+      t.same(mirror.copied(), copies);
+
+      const snoop = device({ ...flow, action: Action.snoop, nextHop });
+      t.same(snoop.receive(...both(flow)), [
+        [Fate.snooped, 4],
+        [Fate.snooped, 5],
+      ]);
+      t.same(snoop.copied(), copies);
+      for (const { table } of [mirror, snoop]) t.match(table.get(flow.id), { inPackets: 1, outPackets: 1 });
+    }
+  }
+});
+
+t.test("SNOOP where there is no application takes the miss path to the peer", async (t) => {
+  const session = { ...UDP4, inLif: 3, outLif: 1, action: Action.snoop };
+  const { receive } = device(session);
+  t.same(receive(arrival(session, 0)), [[Fate.snooped, 0]]);
+});
+
 t.test("out_lif equal to in_lif sends back out of it", async (t) => {
   const hairpin = { ...UDP4, outLif: 1 };
   const { table, receive } = device(hairpin);
@@ -153,16 +197,17 @@ t.test("a flow from a socket to itself, back out of the same lif, counts as dire
 });
 
 t.test("SYN, FIN and RST take the miss path whatever the action, neither counted nor refreshing the timer", async (t) => {
-  for (const action of [Action.forward, Action.drop]) {
+  for (const action of [Action.forward, Action.drop, Action.mirror, Action.snoop]) {
     for (const flags of [SYN, SYN | ACK, FIN | ACK, RST, RST | ACK]) {
       const session = { ...TCP4, action };
-      const { table, receive } = device(session);
+      const { table, receive, copied } = device(session);
       const time = START + 9_000;
       t.same(receive(arrival(session, 0, { flags, payload: 5, time }), arrival(session, 1, { flags, time })), [
         [Fate.tcpControl, 4],
         [Fate.tcpControl, 5],
       ]);
       t.match(table.get(1n), { inPackets: 0, inBytes: 0, outPackets: 0, outBytes: 0 });
+      t.same(copied(), [], "no collector gets them");
       table.age(START + 10_000, 1000);
       t.equal(table.stats.aged, 1, "aged ten seconds after its start");
     }

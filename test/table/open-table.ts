@@ -44,6 +44,7 @@ export function nth(n: number, id = BigInt(n + 1)): NewSession {
     destinationPort: 80,
     protocol: n % 2 === 0 ? 6 : 17,
     action: Action.forward,
+    nextHop: 0,
     timeout: 10,
   };
 }

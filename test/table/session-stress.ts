@@ -44,6 +44,7 @@ export function session(flow: number, id: bigint, timeout: number): NewSession {
     destinationPort: 80,
     protocol: flow % 2 === 0 ? 17 : 6,
     action: action(flow),
+    nextHop: 0,
     timeout,
   };
 }

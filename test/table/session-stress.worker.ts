@@ -8,6 +8,7 @@ import { EventRing } from "../../src/memory/event-ring.js";
 import { Frames, SLOT, slotStart } from "../../src/memory/frames.js";
 import type { Port } from "../../src/port/port.js";
 import { Fate } from "../../src/reason.js";
+import { Copies } from "../../src/stage/copy.js";
 import { SessionLookup } from "../../src/table/session-lookup.js";
 import type { SessionMemory } from "../../src/table/session-memory.js";
 import { Pipeline } from "../../src/worker/pipeline.js";
@@ -34,6 +35,7 @@ const pipeline = new Pipeline(
   topology,
   new SessionLookup(memory, worker),
   new EventRing(new SharedArrayBuffer(EventRing.size())),
+  new Copies([]),
   Array.from({ length: ports }, () => sink),
   counters,
   new Int32Array(words),

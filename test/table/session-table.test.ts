@@ -38,6 +38,7 @@ const session: fc.Arbitrary<NewSession> = fc
     destinationPort: fc.constantFrom(0x0102, 0x0201, 80, 65535),
     protocol: fc.constantFrom(6, 17),
     action: fc.constantFrom(Action.forward, Action.forward, Action.drop),
+    nextHop: fc.constant(0),
     timeout: fc.constantFrom(1, 3, 3600),
   })
   .map(({ lifs, vlans, a, b, ...rest }) => {
