@@ -1,14 +1,16 @@
 // Child processes of a control benchmark: servers (server.ts) and a load generator (load.ts).
 
-import { type ChildProcess, fork } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type { LoadAnswer, LoadRequest, ServerAnswer, ServerRequest } from "./messages.js";
 
 class Helper<Request extends object, Answer> {
   readonly #child: ChildProcess;
 
-  constructor(file: string) {
-    this.#child = fork(fileURLToPath(new URL(file, import.meta.url)), { stdio: ["ignore", "inherit", "inherit", "ipc"] });
+  /** `before`: a command that runs it, such as `ip netns exec`. */
+  constructor(file: string, before: readonly string[] = []) {
+    const [command, ...args] = [...before, process.execPath, ...process.execArgv, fileURLToPath(new URL(file, import.meta.url))];
+    this.#child = spawn(command as string, args, { stdio: ["ignore", "inherit", "inherit", "ipc"] });
   }
 
   ask(request: Request): Promise<Answer> {
@@ -37,6 +39,10 @@ class Helper<Request extends object, Answer> {
 export type ServerProcess = Helper<ServerRequest, ServerAnswer>;
 export type LoadProcess = Helper<LoadRequest, LoadAnswer>;
 
+export function startLoad(before: readonly string[] = []): LoadProcess {
+  return new Helper("./load.js", before);
+}
+
 export interface Pair {
   readonly server: ServerProcess;
   /** Connected to that server. */
@@ -51,7 +57,7 @@ export async function withServer<T>(
   backlog = 1_048_576,
 ): Promise<T> {
   const server: ServerProcess = new Helper("./server.js");
-  const load: LoadProcess = new Helper("./load.js");
+  const load = startLoad();
   try {
     const { port } = await server.ask({ do: "start", kind, capacity, backlog });
     await load.ask({ do: "connect", port: port as number });
