@@ -6,12 +6,13 @@
 
 import type { Grace } from "../memory/grace.js";
 import { CreationOrder, type Cursor } from "./creation-order.js";
-import { flowWord } from "./flow.js";
 import { IdIndex } from "./id-index.js";
 import { Cause, Leaving } from "./leaving.js";
 import { type CloseCode, CloseCode as Code, type NewSession, type SessionInfo } from "./session.js";
 import { SessionIndex } from "./session-index.js";
-import { Decision, Lane, Record, type SessionMemory, SKEW } from "./session-memory.js";
+import { clearLanes, lastSeen } from "./session-lanes.js";
+import { Lane, Record, type SessionMemory, SKEW } from "./session-memory.js";
+import { claims, writeRecord } from "./session-record.js";
 import { ShadowQueue } from "./shadow-queue.js";
 import { tcpCloseCode, tcpState } from "./tcp-state.js";
 import { TimerWheel } from "./timer-wheel.js";
@@ -175,7 +176,7 @@ export class SessionTable {
     if (session.id !== 0n && this.#ids.get(session.id) >= 0) return true;
     if (this.#shadows !== undefined) return false;
     this.#write(this.capacity, session);
-    for (let d = this.#claims(this.capacity) - 1; d >= 0; d--) {
+    for (let d = claims(this.#records, this.capacity) - 1; d >= 0; d--) {
       if (this.#index.find(this.capacity, d, this.#index.hash(this.capacity, d)) >= 0) return true;
     }
     return false;
@@ -257,9 +258,7 @@ export class SessionTable {
   }
 
   #due(slot: number, now: number): void {
-    let last = this.#start[slot];
-    for (const lane of this.#lanes) last = Math.max(last, lane[(slot << Lane.shift) + Lane.lastSeen]);
-    const due = last + this.#timeout[slot] * 1000;
+    const due = Math.max(this.#start[slot], lastSeen(this.#lanes, slot)) + this.#timeout[slot] * 1000;
     if (due > now) {
       this.#wheel.set(slot, due);
       return;
@@ -280,31 +279,17 @@ export class SessionTable {
   }
 
   #write(slot: number, session: NewSession): void {
-    const records = this.#records;
-    const base = slot << Record.shift;
-    const udp = session.protocol === 17;
-    const inPort = this.#options.portOf.get(session.inLif) as number;
-    const outPort = this.#options.portOf.get(session.outLif) as number;
-    for (let at = base; at < base + Record.words; at++) records[at] = 0;
-    writeAddress(records, base + Record.source, session.source);
-    writeAddress(records, base + Record.destination, session.destination);
-    records[base + Record.ports] = bigEndian(session.sourcePort) | (bigEndian(session.destinationPort) << 16);
-    records[base + Record.flowIn] = flowWord(session.inLif, session.inVlan, session.ipv6, udp);
-    records[base + Record.flowOut] = flowWord(session.outLif, session.outVlan, session.ipv6, udp);
-    records[base + Record.decision] =
-      outPort |
-      (inPort << Decision.directionShift) |
-      (session.action << Decision.actionShift) |
-      (session.nextHop << Decision.nextHopShift);
+    const { portOf } = this.#options;
+    writeRecord(this.#records, slot, session, portOf.get(session.inLif) as number, portOf.get(session.outLif) as number);
   }
 
   /** Claims both keys of a written record, or none. @param there, back hashes of the keys */
   #publish(slot: number, there: number, back: number): boolean {
-    const claims = this.#claims(slot);
-    for (let d = 0; d < claims && this.#shadows === undefined; d++) {
+    const both = claims(this.#records, slot);
+    for (let d = 0; d < both && this.#shadows === undefined; d++) {
       if (this.#index.find(slot, d, d === 0 ? there : back) >= 0) return false;
     }
-    for (let d = 0; d < claims; d++) {
+    for (let d = 0; d < both; d++) {
       const claim = (slot << 1) | d;
       const hash = d === 0 ? there : back;
       const holder = this.#index.find(slot, d, hash);
@@ -319,7 +304,7 @@ export class SessionTable {
   }
 
   #unpublish(slot: number): void {
-    for (let d = this.#claims(slot) - 1; d >= 0; d--) {
+    for (let d = claims(this.#records, slot) - 1; d >= 0; d--) {
       const claim = (slot << 1) | d;
       if (this.#shadows !== undefined && !this.#shadows.holds(claim)) {
         this.#shadows.leave(claim);
@@ -328,19 +313,6 @@ export class SessionTable {
       const heir = this.#shadows?.leave(claim) ?? -1;
       this.#index.remove(slot, d, this.#index.hash(slot, d), heir);
     }
-  }
-
-  /** Two, or one when both directions have the same key: a flow from a socket to itself, back out of the same lif. */
-  #claims(slot: number): number {
-    const records = this.#records;
-    const base = slot << Record.shift;
-    if (records[base + Record.flowIn] !== records[base + Record.flowOut]) return 2;
-    const ports = records[base + Record.ports];
-    if ((ports & 0xffff) !== ports >>> 16) return 2;
-    for (let w = 0; w < 4; w++) {
-      if (records[base + Record.source + w] !== records[base + Record.destination + w]) return 2;
-    }
-    return 1;
   }
 
   #assign(): bigint {
@@ -408,12 +380,7 @@ export class SessionTable {
 
   #finish(slot: number, cause: Cause, endTime: number): void {
     const info = this.#info(slot, endTime, cause === Cause.aged ? Code.timeout : Code.notClosed);
-    const base = slot << Lane.shift;
-    for (const lane of this.#lanes) {
-      // Never seen, nothing counted: memory that no worker has used stays unused.
-      if (lane[base + Lane.inPackets] + lane[base + Lane.outPackets] + lane[base + Lane.lastSeen] === 0) continue;
-      for (let at = base; at < base + Lane.words; at++) lane[at] = 0;
-    }
+    clearLanes(this.#lanes, slot);
     this.#freed.push(slot);
     this.#used--;
     this.onClosed(info);
@@ -452,16 +419,5 @@ export class SessionTable {
       startTime: this.#start[slot],
       endTime,
     };
-  }
-}
-
-/** A 16-bit number as a little-endian machine reads it from network order. */
-function bigEndian(port: number): number {
-  return ((port & 0xff) << 8) | (port >>> 8);
-}
-
-function writeAddress(records: Int32Array, at: number, address: Uint8Array): void {
-  for (let i = 0; i < address.length; i += 4) {
-    records[at + (i >> 2)] = address[i] | (address[i + 1] << 8) | (address[i + 2] << 16) | (address[i + 3] << 24);
   }
 }
