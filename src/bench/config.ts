@@ -1,6 +1,7 @@
 // The device and the sessions of benchmarks that need no interfaces: two uplinks on memory ports.
 
 import type { Config, MemoryDriver, PortConfig } from "../config/config.js";
+import { DEFAULTS } from "../config/defaults.js";
 import { Action, type NewSession } from "../table/session.js";
 
 /** `source`: frames that uplink 1 receives over and over. */
@@ -20,7 +21,7 @@ export function benchConfig(capacity: number, workers: number, source?: SharedAr
       port(1, { driver: "memory" }),
     ],
     nextHops: [],
-    grpc: { listen: "" },
+    grpc: DEFAULTS.grpc,
     api: { ipv4Order: "s_addr", missingSession: "response" },
     workers,
     pin: [],

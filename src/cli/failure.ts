@@ -10,6 +10,11 @@ export function report(error: unknown, debug: boolean): void {
   else if (!known) process.stderr.write("This is a fault of sluice itself; --debug shows where it arose.\n");
 }
 
+/** 2: the command line was wrong; 1: all else. */
+export function exitCode(error: unknown): number {
+  return error instanceof SluiceError && error.code === "usage" ? 2 : 1;
+}
+
 function trace(error: Error): string {
   const own = error.stack ?? error.message;
   return error.cause instanceof Error ? `${own}\ncaused by: ${trace(error.cause)}` : own;

@@ -83,10 +83,36 @@ export interface SessionsConfig {
   readonly closedBacklog: number;
 }
 
+/** Paths of PEM files. */
+export interface TlsConfig {
+  /** The server's certificate, then those between it and a root, if any. */
+  readonly cert: string;
+  readonly key: string;
+  /** Clients must show a certificate that one of these signed. */
+  readonly clientCa?: string | undefined;
+}
+
+export interface GrpcConfig {
+  /** host:port */
+  readonly listen: string;
+  /** undefined: plaintext. */
+  readonly tls?: TlsConfig | undefined;
+  /** Longest message that a client may send. */
+  readonly maxMessageBytes: number;
+  /** Streams that one connection may have open; a client that wants more waits. */
+  readonly maxStreams: number;
+  /** Connections that may be open; further ones are closed at once. */
+  readonly maxConnections: number;
+  /** Seconds between two pings on a connection. */
+  readonly keepaliveInterval: number;
+  /** Seconds that a client has to answer one; then its connection is closed and its calls are cancelled. */
+  readonly keepaliveTimeout: number;
+}
+
 export interface Config {
   readonly ports: readonly PortConfig[];
   readonly nextHops: readonly NextHopConfig[];
-  readonly grpc: { readonly listen: string };
+  readonly grpc: GrpcConfig;
   readonly api: { readonly ipv4Order: "s_addr" | "host"; readonly missingSession: "response" | "status" };
   readonly workers: number;
   /** Processor for worker i (pin[i % pin.length]); empty: not pinned. */

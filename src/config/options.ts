@@ -91,7 +91,18 @@ export const optionsSchema = map({
     .array(nextHop, { error: "a list of next hops" })
     .max(NEXT_HOPS, { error: `at most ${NEXT_HOPS} next hops` })
     .optional(),
-  grpc: map({ listen: text("an address as host:port").optional() }).optional(),
+  grpc: map({
+    listen: text("an address as host:port").optional(),
+    cert: text("the path of a certificate in PEM form").optional(),
+    key: text("the path of a private key in PEM form").optional(),
+    clientCa: text("the path of certificates in PEM form").optional(),
+    insecure: flag().optional(),
+    maxMessageBytes: integer(4_096, 64 * MIB).optional(),
+    maxStreams: integer(1, 65_535).optional(),
+    maxConnections: integer(1, 65_535).optional(),
+    keepaliveInterval: integer(1, 86_400).optional(),
+    keepaliveTimeout: integer(1, 3_600).optional(),
+  }).optional(),
   api: map({
     ipv4Order: oneOf("s_addr", "host").optional(),
     missingSession: oneOf("response", "status").optional(),
@@ -129,12 +140,6 @@ export const LATER: ReadonlySet<string> = new Set([
   "geneve",
   "vxlan",
   "innerVlan",
-  "grpc.tls",
-  "grpc.ca",
-  "grpc.cert",
-  "grpc.key",
-  "grpc.clientCa",
-  "grpc.insecure",
   "api.revealKeys",
 ]);
 

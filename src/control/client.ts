@@ -1,8 +1,9 @@
 // A client of a running device, for the command line. Its errors say what to check.
 
-import { type ClientReadableStream, credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
+import { type ClientReadableStream, connectivityState, credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import { SluiceError } from "../errors.js";
 import { ERROR_METADATA, ERROR_SEPARATOR } from "./add-session.js";
+import { refusedConnection, type TlsFiles, tlsCredentials } from "./client-tls.js";
 import {
   type AddSessionResponse,
   AddSessionStatus,
@@ -10,6 +11,7 @@ import {
   type SessionRequest,
   type SessionRequestArgs,
   type SessionResponse,
+  type SessionResponses,
   SessionTableClient,
 } from "./gen/openoffload.js";
 import { DeviceClient, type StatsResponse } from "./gen/sluice.js";
@@ -24,6 +26,8 @@ export interface AddError {
 }
 
 const DEADLINE_MS = 10_000;
+/** For TCP, TLS and the settings of HTTP/2 together: what accepts connections and stays silent does not hold us longer. */
+const CONNECT_MS = 5_000;
 /** Requests per stream: as many as the answer's bit mask names one by one. */
 const BATCH = 64;
 const PAGE = 4096;
@@ -35,21 +39,35 @@ const SENTENCES: Record<number, string> = {
   [AddSessionStatus._SESSION_ALREADY_EXISTS]: "its session_id or one of its two flows is taken by another session",
 };
 
+const OPTIONS = {
+  // The device is reached directly, whatever proxy the environment names.
+  "grpc.enable_http_proxy": 0,
+  // For the name see add-session.ts.
+  "grpc.primary_user_agent": "sluice",
+  // A stream that waits for sessions to close sees that a device has gone without a word.
+  "grpc.keepalive_time_ms": 30_000,
+  "grpc.keepalive_timeout_ms": 10_000,
+  // Between a device's end and its next start, calls fail at once; whoever calls again chooses the pace.
+  "grpc.initial_reconnect_backoff_ms": 200,
+  "grpc.max_reconnect_backoff_ms": 2_000,
+};
+
 export class SluiceClient {
   readonly #sessions: SessionTableClient;
   readonly #device: DeviceClient;
 
-  /** `target`: "address:port". */
-  constructor(private readonly target: string) {
-    // The device is reached directly, whatever proxy the environment names. For the name see add-session.ts.
-    const options = { "grpc.enable_http_proxy": 0, "grpc.primary_user_agent": "sluice" };
-    this.#sessions = new SessionTableClient(target, credentials.createInsecure(), options);
-    this.#device = new DeviceClient(target, credentials.createInsecure(), options);
+  /** `target`: "address:port". Without `tls`: plaintext. */
+  constructor(
+    private readonly target: string,
+    private readonly tls?: TlsFiles,
+  ) {
+    const credential = tls === undefined ? credentials.createInsecure() : tlsCredentials(tls);
+    this.#sessions = new SessionTableClient(target, credential, OPTIONS);
+    this.#device = new DeviceClient(target, credential, { channelOverride: this.#sessions.getChannel() });
   }
 
   close(): void {
     this.#sessions.close();
-    this.#device.close();
   }
 
   /** The requests that were not taken, in order. */
@@ -71,30 +89,44 @@ export class SluiceClient {
     return this.#one((done) => this.#sessions.deleteSession({ sessionId: id }, new Metadata(), deadline(), done));
   }
 
-  /** All sessions in creation order. */
-  async *sessions(): AsyncGenerator<SessionResponse> {
-    let key = 0n;
-    for (;;) {
-      const args: SessionRequestArgs = { pageSize: PAGE, page: 0, startSession: key };
-      const page = await this.#call((done: Done<{ sessionInfo: SessionResponse[]; nextKey: bigint }>) =>
-        this.#sessions.getAllSessions(args, new Metadata(), deadline(), done),
-      );
-      yield* page.sessionInfo;
-      if (page.sessionInfo.length === 0) {
-        return;
-      }
-      key = page.nextKey;
+  /** All sessions in creation order, or those that were created after the session `after`. */
+  async *sessions(after = 0n): AsyncGenerator<SessionResponse> {
+    for await (const page of this.pages(after)) yield* page;
+  }
+
+  /** The same, as they come. */
+  async *pages(after = 0n): AsyncGenerator<SessionResponse[]> {
+    for (let key = after; ; ) {
+      const { sessionInfo, nextKey } = await this.#page({ pageSize: PAGE, page: 0, startSession: key });
+      if (sessionInfo.length === 0) return;
+      yield sessionInfo;
+      key = nextKey;
     }
   }
 
-  /** Sessions that have closed and were not fetched before. `follow`: does not end, and yields them as they close. */
-  async *closedSessions(follow = false): AsyncGenerator<SessionResponse> {
+  /** The id of the session that was created last; 0n without sessions. */
+  async newest(): Promise<bigint> {
+    // The last page by its number, so that a table of a million is not fetched; then what has come meanwhile.
+    const active = Number((await this.stats()).sessions?.active ?? 0n);
+    const near = active === 0 ? undefined : await this.#page({ pageSize: 1, page: active, startSession: 0n });
+    let newest = near?.sessionInfo[0]?.sessionId ?? 0n;
+    for await (const page of this.pages(newest)) newest = page.at(-1)?.sessionId ?? newest;
+    return newest;
+  }
+
+  /**
+   * Sessions that have closed and were not fetched before. `follow`: does not end, and yields them as they close;
+   * `onFollowing`: the device has taken that call.
+   */
+  async *closedSessions(follow = false, onFollowing = () => {}): AsyncGenerator<SessionResponse> {
     const metadata = new Metadata();
     if (follow) {
       metadata.set("sluice-follow", "1");
     }
+    await this.#connected();
     const args: SessionRequestArgs = { pageSize: 0, page: 0, startSession: 0n };
     const stream: ClientReadableStream<SessionResponse> = this.#sessions.getClosedSessions(args, metadata);
+    stream.once("metadata", onFollowing);
     try {
       for await (const session of stream) {
         yield session as SessionResponse;
@@ -110,7 +142,12 @@ export class SluiceClient {
     return this.#call((done: Done<StatsResponse>) => this.#device.stats({}, new Metadata(), deadline(), done));
   }
 
-  #addBatch(requests: readonly SessionRequest[], from: number): Promise<AddError[]> {
+  #page(args: SessionRequestArgs): Promise<SessionResponses> {
+    return this.#call((done: Done<SessionResponses>) => this.#sessions.getAllSessions(args, new Metadata(), deadline(), done));
+  }
+
+  async #addBatch(requests: readonly SessionRequest[], from: number): Promise<AddError[]> {
+    await this.#connected();
     return new Promise((resolve, reject) => {
       const sentences = new Map<number, string>();
       let response: AddSessionResponse | undefined;
@@ -152,19 +189,52 @@ export class SluiceClient {
     }
   }
 
-  #call<T>(start: (done: Done<T>) => void): Promise<T> {
+  async #call<T>(start: (done: Done<T>) => void): Promise<T> {
+    await this.#connected();
     return new Promise((resolve, reject) => {
       start((error, value) => (error ? reject(this.#explain(error)) : resolve(value)));
     });
   }
 
+  /** Waits until there is a connection or why there is none is known: then the call that follows says it. */
+  #connected(): Promise<void> {
+    const channel = this.#sessions.getChannel();
+    const end = Date.now() + CONNECT_MS;
+    const known: readonly connectivityState[] = [
+      connectivityState.READY,
+      connectivityState.TRANSIENT_FAILURE,
+      connectivityState.SHUTDOWN,
+    ];
+    return new Promise((resolve, reject) => {
+      const look = (): void => {
+        const state = channel.getConnectivityState(true);
+        if (known.includes(state)) {
+          resolve();
+        } else {
+          channel.watchConnectivityState(state, end, (error) => (error ? reject(this.#silent(error)) : look()));
+        }
+      };
+      look();
+    });
+  }
+
+  #silent(cause: Error): SluiceError {
+    const spoken = this.tls === undefined ? "gRPC (in plaintext; with TLS add --ca FILE)" : "gRPC over TLS";
+    const text = `no connection to ${this.target} came about within ${CONNECT_MS / 1000} s. Is the address right, and is it a device that speaks ${spoken}?`;
+    return new SluiceError("grpc", text, { cause });
+  }
+
   #explain(cause: ServiceError): SluiceError {
+    const { code, details } = cause;
+    const refused = /^No connection established/.test(details) ? refusedConnection(this.target, details, this.tls) : undefined;
     const text =
       {
-        [status.UNAVAILABLE]: `no device answers at ${this.target} (${cause.details}). Is "sluice run" running there, with this address as --grpc or grpc.listen?`,
+        [status.UNAVAILABLE]:
+          refused ??
+          `no device answers at ${this.target} (${details}). Is "sluice run" running there, with this address as --grpc or grpc.listen?`,
         [status.DEADLINE_EXCEEDED]: `the device at ${this.target} did not answer within ${DEADLINE_MS / 1000} s. Is it overloaded, or is something else listening there?`,
-        [status.UNIMPLEMENTED]: `what answers at ${this.target} is not Sluice, or not of this version (${cause.details}). Check --target`,
-      }[cause.code as number] ?? `the device at ${this.target} answered ${status[cause.code]}: ${cause.details}`;
+        [status.UNIMPLEMENTED]: `what answers at ${this.target} is not Sluice, or not of this version (${details}). Check --target`,
+      }[code as number] ?? `the device at ${this.target} answered ${status[code]}: ${details}`;
     return new SluiceError("grpc", text, { cause });
   }
 }

@@ -130,6 +130,7 @@ const session = z
   });
 
 export type ProgramSession = z.infer<typeof session>;
+export { session as sessionSchema };
 
 const tunnel = z.unknown().superRefine((_, context) => {
   context.addIssue({ code: "custom", message: "tunnels are not supported yet" });

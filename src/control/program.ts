@@ -5,7 +5,7 @@ import { isNode, LineCounter, parseDocument } from "yaml";
 import type { z } from "zod";
 import { SluiceError } from "../errors.js";
 import { IpVersion, type SessionRequest } from "./gen/openoffload.js";
-import { IPV6_BYTES, keysAt, type ProgramSession, programSchema, show } from "./program-schema.js";
+import { IPV6_BYTES, keysAt, type ProgramSession, programSchema, sessionSchema, show } from "./program-schema.js";
 import { type Ipv4Order, ipv4Value } from "./translate.js";
 
 export interface ProgramEntry {
@@ -55,6 +55,21 @@ export function parseProgram(text: string, file: string, order: Ipv4Order): Prog
       request: toRequest(session, order),
     })),
   };
+}
+
+/** One session, its fields as an entry of a program file has them. `names`: what an error calls a field. */
+export function parseSession(
+  fields: Readonly<Record<string, unknown>>,
+  order: Ipv4Order,
+  names: Readonly<Record<string, string>>,
+): SessionRequest {
+  const parsed = sessionSchema.safeParse(fields);
+  if (parsed.success) {
+    return toRequest(parsed.data, order);
+  }
+  const mistakes = parsed.error.issues.map((issue) => `${String(issue.path.at(-1))}: ${issue.message}`);
+  const named = (field: string): string => names[field] ?? field;
+  throw new SluiceError("usage", mistakes.map((text) => text.replace(/\b[a-z]+(_[a-z0-9]+)+\b/g, named)).join("\n"));
 }
 
 function describe(issue: z.core.$ZodIssue, content: unknown): string {

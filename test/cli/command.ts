@@ -35,9 +35,18 @@ export class Running {
   }
 
   /** Waits until stdout holds this. */
-  async said(pattern: RegExp): Promise<RegExpExecArray> {
+  said(pattern: RegExp): Promise<RegExpExecArray> {
+    return this.#holds(() => this.#stdout, pattern);
+  }
+
+  /** Waits until stderr does. */
+  complained(pattern: RegExp): Promise<RegExpExecArray> {
+    return this.#holds(() => this.#stderr, pattern);
+  }
+
+  async #holds(output: () => string, pattern: RegExp): Promise<RegExpExecArray> {
     for (;;) {
-      const match = pattern.exec(this.#stdout);
+      const match = pattern.exec(output());
       if (match !== null) return match;
       if (this.child.exitCode !== null) throw new Error(`ended without saying ${pattern}: ${this.#stdout}${this.#stderr}`);
       await new Promise((resolve) => setTimeout(resolve, 20));
@@ -48,4 +57,23 @@ export class Running {
 /** Runs a command to its end. */
 export function sluice(...args: string[]): Promise<Ended> {
   return new Running(args).ended;
+}
+
+/** The demonstration's device on a port of its own, or on this one; ended when the test is over. */
+export async function device(
+  t: { teardown(end: () => void): unknown },
+  env: NodeJS.ProcessEnv = {},
+  listen = "127.0.0.1:0",
+): Promise<{ running: Running; target: string }> {
+  const running = new Running(["run", "--grpc", listen], env);
+  t.teardown(() => running.child.kill("SIGKILL"));
+  const target = (await running.said(/gRPC on (\S+),/))[1] ?? "";
+  return { running, target };
+}
+
+/** `sluice session add` of a flow with this id (0: assigned), to the device at `target`. */
+export function addSession(target: string, id: number, ...more: string[]): Promise<Ended> {
+  const flow = ["--in", "1", "--source", `10.0.0.9:${id + 1}`, "--destination", "10.1.0.1:80", "--protocol", "tcp"];
+  const chosen = id === 0 ? [] : ["--id", `${id}`];
+  return sluice("session", "add", "--target", target, ...chosen, ...flow, "--action", "forward", ...more);
 }

@@ -4,17 +4,9 @@ import { writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import t from "tap";
-import { Running, sluice } from "./command.js";
+import { device, sluice } from "./command.js";
 
 const directory = t.testdir({});
-
-/** A device on a port of its own; ended when the test is over. */
-async function device(t: { teardown(end: () => void): unknown }, env: NodeJS.ProcessEnv = {}) {
-  const running = new Running(["run", "--grpc", "127.0.0.1:0"], env);
-  t.teardown(() => running.child.kill("SIGKILL"));
-  const target = (await running.said(/gRPC on (\S+),/))[1] ?? "";
-  return { running, target };
-}
 
 function flow(id: number, port: number): string {
   return `  - { session_id: ${id}, in_lif: 1, out_lif: 2, source_ip: 10.0.0.1, source_port: ${port}, destination_ip: 10.1.0.1,

@@ -3,10 +3,11 @@ import { pino } from "pino";
 import t, { type Test } from "tap";
 import { SluiceClient } from "../../src/control/client.js";
 import { startServer } from "../../src/control/server.js";
+import { sessionService } from "../../src/control/session-service.js";
 import { statsService } from "../../src/control/stats-service.js";
 import { SluiceError } from "../../src/errors.js";
-import { until } from "./calls.js";
-import { range, request, startDevice, type TestDevice } from "./device.js";
+import { add, until } from "./calls.js";
+import { RULES, range, request, startDevice, type TestDevice } from "./device.js";
 
 async function connected(t: Test, options = {}): Promise<{ device: TestDevice; client: SluiceClient }> {
   const device = await startDevice(options);
@@ -114,6 +115,48 @@ t.test("no device, no answer, or something else there: errors that say the addre
 
   const { client } = await connected(t);
   t.match(await message(client.stats()), /^what answers at .* is not Sluice, or not of this version/);
+});
+
+t.test("finds the session that was created last, by its place or by walking on from there", async (t) => {
+  const { device } = await connected(t, { capacity: 10_000 });
+  const service = (active: number) => {
+    const sessions = { capacity: 1n, active: BigInt(active), added: 0n, aged: 0n, deleted: 0n };
+    const stats = {
+      ports: [],
+      fates: [],
+      workers: [],
+      sessions: { ...sessions, closedByTcp: 0n, closedWaiting: 0n, closedDropped: 0n },
+    };
+    return statsService(() => stats, pino({ level: "silent" }));
+  };
+  // What the statistics say is a moment old.
+  for (const [active, newest] of [
+    [0, 0n],
+    [5000, 5000n],
+    [4990, 5000n],
+    [5010, 5000n],
+  ] as const) {
+    if (newest > 0n && device.sessions.stats.added === 0) {
+      await add(
+        device.client,
+        range(1, 5001).map((id) => request(id)),
+      );
+    }
+    const session = sessionService({
+      sessions: device.sessions,
+      closed: device.closed,
+      rules: RULES,
+      missingSession: "response",
+      ready: () => true,
+      now: Date.now,
+      log: pino({ level: "silent" }),
+    });
+    const server = await startServer({ listen: "127.0.0.1:0" }, [session, service(active)]);
+    const client = new SluiceClient(`127.0.0.1:${server.port}`);
+    t.equal(await client.newest(), newest, `${active} active`);
+    client.close();
+    await server.stop(100);
+  }
 });
 
 t.test("reads the device's statistics", async (t) => {

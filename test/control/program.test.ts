@@ -1,5 +1,5 @@
 import t from "tap";
-import { parseProgram } from "../../src/control/program.js";
+import { parseProgram, parseSession } from "../../src/control/program.js";
 import { SluiceError } from "../../src/errors.js";
 
 const FLOW = "in_lif: 1, source_ip: 10.0.0.1, destination_ip: 10.1.0.1, protocol_id: TCP, action: { action_type: FORWARD }";
@@ -146,4 +146,15 @@ t.test("all mistakes are told at once, up to twenty", async (t) => {
   const many = mistakes(`sessions:\n${`  - { ${FLOW}, source_port: x }\n`.repeat(30)}`);
   t.equal(many.length, 21);
   t.equal(many[20], "and 10 more");
+});
+
+t.test("one session by itself follows the same rules, under the names that its user knows", async (t) => {
+  const fields = { in_lif: 1n, source_ip: "10.0.0.1", destination_ip: "10.1.0.1", protocol_id: "TCP" };
+  const action = { action_type: "DROP", action_next_hop: undefined };
+  const [entry] = parseProgram(`sessions:\n  - { ${FLOW.replace("FORWARD", "DROP")} }`, "P.yaml", "host").sessions;
+  t.same(parseSession({ ...fields, action }, "host", {}), entry?.request);
+  const names = { source_ip: "--source", destination_ip: "--destination", action_type: "--action" };
+  const mistake = (changes: object) => () => parseSession({ ...fields, action, ...changes }, "host", names);
+  t.throws(mistake({ source_ip: "::1" }), { code: "usage", message: /^--destination: found IPv4, expected IPv6 as --source$/ });
+  t.throws(mistake({ action: { action_type: "GO" } }), { code: "usage", message: /^--action: found "GO", expected/ });
 });
