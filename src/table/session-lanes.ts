@@ -9,6 +9,13 @@ export function lastSeen(lanes: readonly Float64Array[], slot: number): number {
   return last;
 }
 
+/** A counter, over all workers. */
+export function sumOf(lanes: readonly Float64Array[], slot: number, field: Lane): number {
+  let sum = 0;
+  for (const lane of lanes) sum += lane[(slot << Lane.shift) + field];
+  return sum;
+}
+
 /** Only when no worker can reach the slot any more. */
 export function clearLanes(lanes: readonly Float64Array[], slot: number): void {
   const base = slot << Lane.shift;

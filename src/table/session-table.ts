@@ -9,10 +9,11 @@ import { CreationOrder, type Cursor } from "./creation-order.js";
 import { IdIndex } from "./id-index.js";
 import { Cause, Leaving } from "./leaving.js";
 import { type CloseCode, CloseCode as Code, type NewSession, type SessionInfo } from "./session.js";
+import { SessionClaims } from "./session-claims.js";
 import { SessionIndex } from "./session-index.js";
-import { clearLanes, lastSeen } from "./session-lanes.js";
+import { clearLanes, lastSeen, sumOf } from "./session-lanes.js";
 import { Lane, Record, type SessionMemory, SKEW } from "./session-memory.js";
-import { claims, writeRecord } from "./session-record.js";
+import { writeRecord } from "./session-record.js";
 import { ShadowQueue } from "./shadow-queue.js";
 import { tcpCloseCode, tcpState } from "./tcp-state.js";
 import { TimerWheel } from "./timer-wheel.js";
@@ -53,10 +54,10 @@ export class SessionTable {
   readonly #records: Int32Array;
   readonly #lanes: readonly Float64Array[];
   readonly #index: SessionIndex;
+  readonly #claims: SessionClaims;
   readonly #ids: IdIndex;
   readonly #order: CreationOrder;
   readonly #wheel: TimerWheel;
-  readonly #shadows: ShadowQueue | undefined;
   readonly #start: Float64Array;
   /** Seconds; 0 marks a slot that is free or leaving. */
   readonly #timeout: Uint32Array;
@@ -89,7 +90,8 @@ export class SessionTable {
     this.#ids = new IdIndex(memory.capacity, options.seed);
     this.#order = new CreationOrder(memory.capacity);
     this.#wheel = new TimerWheel(memory.capacity, options.now);
-    this.#shadows = options.duplicateFlow === "shadow" ? new ShadowQueue(memory.capacity) : undefined;
+    const shadows = options.duplicateFlow === "shadow" ? new ShadowQueue(memory.capacity) : undefined;
+    this.#claims = new SessionClaims(this.#records, this.#index, shadows);
     this.#start = new Float64Array(memory.capacity);
     this.#timeout = new Uint32Array(memory.capacity);
   }
@@ -114,7 +116,9 @@ export class SessionTable {
       let prepared = 0;
       while (prepared < n && this.#prepare(prepared, sessions[from + prepared] as NewSession)) prepared++;
       for (let i = 0; i < n; i++) {
-        each(from + i, i < prepared ? this.#enter(i, sessions[from + i] as NewSession, now) : AddStatus.full);
+        const session = sessions[from + i] as NewSession;
+        // One that exists already gives back the slot that was prepared for it.
+        each(from + i, i < prepared ? this.#enter(i, session, now) : this.add(session, now));
       }
     }
   }
@@ -137,7 +141,7 @@ export class SessionTable {
   #enter(place: number, session: NewSession, now: number): AddStatus {
     const slot = this.#slots[place];
     const ids = this.#ids;
-    if ((session.id !== 0n && ids.get(session.id) >= 0) || !this.#publish(slot, this.#there[place], this.#back[place])) {
+    if ((session.id !== 0n && ids.get(session.id) >= 0) || !this.#claims.publish(slot, this.#there[place], this.#back[place])) {
       this.#freed.push(slot);
       return AddStatus.exists;
     }
@@ -174,12 +178,8 @@ export class SessionTable {
   /** Whether add() would answer that it exists. */
   exists(session: NewSession): boolean {
     if (session.id !== 0n && this.#ids.get(session.id) >= 0) return true;
-    if (this.#shadows !== undefined) return false;
     this.#write(this.capacity, session);
-    for (let d = claims(this.#records, this.capacity) - 1; d >= 0; d--) {
-      if (this.#index.find(this.capacity, d, this.#index.hash(this.capacity, d)) >= 0) return true;
-    }
-    return false;
+    return this.#claims.taken(this.capacity);
   }
 
   /**
@@ -285,38 +285,6 @@ export class SessionTable {
     writeRecord(this.#records, slot, session, portOf.get(session.inLif) as number, portOf.get(session.outLif) as number);
   }
 
-  /** Claims both keys of a written record, or none. @param there, back hashes of the keys */
-  #publish(slot: number, there: number, back: number): boolean {
-    const both = claims(this.#records, slot);
-    for (let d = 0; d < both && this.#shadows === undefined; d++) {
-      if (this.#index.find(slot, d, d === 0 ? there : back) >= 0) return false;
-    }
-    for (let d = 0; d < both; d++) {
-      const claim = (slot << 1) | d;
-      const hash = d === 0 ? there : back;
-      const holder = this.#index.find(slot, d, hash);
-      if (holder >= 0) {
-        this.#shadows?.join(holder, claim);
-      } else {
-        this.#shadows?.hold(claim);
-        this.#index.insert(slot, d, hash);
-      }
-    }
-    return true;
-  }
-
-  #unpublish(slot: number): void {
-    for (let d = claims(this.#records, slot) - 1; d >= 0; d--) {
-      const claim = (slot << 1) | d;
-      if (this.#shadows !== undefined && !this.#shadows.holds(claim)) {
-        this.#shadows.leave(claim);
-        continue;
-      }
-      const heir = this.#shadows?.leave(claim) ?? -1;
-      this.#index.remove(slot, d, this.#index.hash(slot, d), heir);
-    }
-  }
-
   #assign(): bigint {
     for (;;) {
       const id = this.#nextAssigned;
@@ -326,7 +294,7 @@ export class SessionTable {
   }
 
   #leave(slot: number, cause: Cause, endTime: number): void {
-    this.#unpublish(slot);
+    this.#claims.unpublish(slot);
     this.#wheel.clear(slot);
     this.#order.remove(slot);
     // The id stays readable by slot until the slot is reused.
@@ -399,24 +367,13 @@ export class SessionTable {
   }
 
   #info(slot: number, endTime: number, otherwise: CloseCode): SessionInfo {
-    const base = slot << Lane.shift;
-    let inPackets = 0;
-    let inBytes = 0;
-    let outPackets = 0;
-    let outBytes = 0;
-    for (const lane of this.#lanes) {
-      inPackets += lane[base + Lane.inPackets];
-      inBytes += lane[base + Lane.inBytes];
-      outPackets += lane[base + Lane.outPackets];
-      outBytes += lane[base + Lane.outBytes];
-    }
     const bits = this.#tcpBits(slot);
     return {
       id: this.#ids.idOf(slot),
-      inPackets,
-      outPackets,
-      inBytes,
-      outBytes,
+      inPackets: sumOf(this.#lanes, slot, Lane.inPackets),
+      outPackets: sumOf(this.#lanes, slot, Lane.outPackets),
+      inBytes: sumOf(this.#lanes, slot, Lane.inBytes),
+      outBytes: sumOf(this.#lanes, slot, Lane.outBytes),
       state: tcpState(bits),
       closeCode: tcpCloseCode(bits) || otherwise,
       startTime: this.#start[slot],
