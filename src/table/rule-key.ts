@@ -115,6 +115,8 @@ function classesOf(rule: NewRule, bare: boolean): [number, number, number, numbe
   if (header !== undefined && header.kind !== "esp") {
     if (header.ip !== undefined) inner = [header.ip.ipv6 ? 2 : 1];
     else if (header.mac !== undefined) inner = [0, 1, 2];
+    // MACs of what is no Ethernet frame: no packet has them.
+    if (header.kind === "geneve" && header.mac !== undefined && header.protocol !== 0 && header.protocol !== 0x6558) inner = [];
   }
   const map: [number, number, number, number] = [0, 0, 0, 0];
   for (const t of tunnels) {
