@@ -31,7 +31,8 @@ const CASES: readonly Case[] = [
   { name: "3.4 C=0: options are stripped", fields: `options=[${OPTION},${EMPTY}]` },
   { name: "3.4 C=1 and no critical option", fields: `critical=1,options=[${OPTION},${EMPTY}]` },
   { name: "3.4 C=1 and no option", fields: "critical=1" },
-  { name: "3.4 63 words of options", fields: `options=[${LONG},${LONG.replace("31", "30").replace("124", "120")}]` },
+  // scapy computes its length with a mask that lacks a bit.
+  { name: "3.4 63 words of options", fields: `optionlen=63,options=[${LONG},${LONG.replace("31", "30").replace("124", "120")}]` },
   { name: "3.4 reserved bits are ignored", fields: "reserved=0x3f,reserved2=0xff" },
   { name: "3.4 protocol type 0x0806 drops", fields: "proto=0x0806", inner: ARP, fate: Fate.geneveProtocol },
   { name: "3.4 protocol type 0x8847 drops", fields: "proto=0x8847", inner: "Raw(b'm'*20)", fate: Fate.geneveProtocol },
