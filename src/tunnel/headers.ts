@@ -49,8 +49,9 @@ export class Headers {
   header = Header.none;
   /** 0, 4, 6, or 3: less than an Ethernet header. */
   innerVersion = 0;
-  /** EtherType inside, behind a tag; base[Base.innerIp] is its payload. */
+  /** Bytes of VLAN tags inside. */
   innerTags = 0;
+  /** EtherType inside, behind the tags; base[Base.innerIp] is its payload. */
   innerType = 0;
 
   /**
@@ -165,6 +166,7 @@ export class Headers {
       type = be16(bytes, header + Geneve.protocol);
     }
     this.innerTags = 0;
+    this.innerType = 0;
     this.base[Base.innerEthernet] = at;
     if (type === Geneve.ethernet) {
       at += Ethernet.length;

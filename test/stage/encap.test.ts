@@ -40,7 +40,8 @@ function encap(tunnel: Tunnel, name: string, settings: Partial<TunnelSettings> =
   rig.add(1, { ingress: { port: 0, vlan: "any" } }, tunnel, Next.none, settings);
   const out = rig.receive({ frame: frame(name), port: 0 })[0];
   if (out?.fate !== Fate.count) throw new Error(`${name}: fate ${out?.fate}`);
-  emitted.push(out.frame);
+  // By their configuration: no checksum over IPv6 (tshark calls that illegal), and a port that tshark does not know.
+  if (settings.udpChecksum !== "zero" && settings.udpPort === undefined) emitted.push(out.frame);
   return out.frame;
 }
 
@@ -141,7 +142,6 @@ t.test(
       });
       const own = dissect<number>([encap(tunnel, "udp4", { udpPort: 7000 })], "p[UDP].dport");
       t.same(own, [7000]);
-      emitted.pop();
     }
     // Every sum there is: the two bytes of a payload run through all values in steps, one of which makes it zero.
     const rig = new TunnelRig();
@@ -197,22 +197,22 @@ t.test(
   async (t) => {
     const names = ["udp4", "marked", "marked6", "ce", "arp"];
     const tos: Record<string, number> = { udp4: 0, marked: 0xba, marked6: 0xba, ce: 0xb9, arp: 0 };
-    for (const [name, tunnel] of KINDS) {
-      for (const dscp of ["copy", 0, 10, 63] as const) {
-        for (const ecn of ["normal", "compatibility"] as const) {
-          const ttl = dscp === 10 ? 1 : 255;
-          const seen = dissect<[number, number, boolean, string]>(
-            names.map((one) => encap(tunnel, one, { dscp, ecn, ttl })),
-            "(lambda o: [o.tos if o.version == 4 else o.tc, o.ttl if o.version == 4 else o.hlim, o.version == 6 or o.chksum == fixed(p)[1].chksum, bytes(p[UDP].payload)[8:].hex()])(p[1])",
-          );
-          names.forEach((one, i) => {
-            const from = tos[one] as number;
-            const outer = (dscp === "copy" ? from & 0xfc : dscp << 2) | (ecn === "normal" ? from & 3 : 0);
-            t.same(seen[i], [outer, ttl, true, hex(frame(one))], `${name}: ${one}, DSCP ${dscp}, ECN ${ecn}`);
-          });
-        }
-      }
-    }
+    const cases = KINDS.flatMap(([kind, tunnel]) =>
+      (["copy", 0, 10, 63] as const).flatMap((dscp) =>
+        (["normal", "compatibility"] as const).flatMap((ecn) =>
+          names.map((name) => ({ kind, tunnel, dscp, ecn, name, ttl: dscp === 10 ? 1 : 255 })),
+        ),
+      ),
+    );
+    const seen = dissect<[number, number, boolean, string]>(
+      cases.map(({ tunnel, name, dscp, ecn, ttl }) => encap(tunnel, name, { dscp, ecn, ttl })),
+      "(lambda o: [o.tos if o.version == 4 else o.tc, o.ttl if o.version == 4 else o.hlim, o.version == 6 or o.chksum == fixed(p)[1].chksum, bytes(p[UDP].payload)[8:].hex()])(p[1])",
+    );
+    cases.forEach(({ kind, dscp, ecn, name, ttl }, i) => {
+      const from = tos[name] as number;
+      const outer = (dscp === "copy" ? from & 0xfc : dscp << 2) | (ecn === "normal" ? from & 3 : 0);
+      t.same(seen[i], [outer, ttl, true, hex(frame(name))], `${kind}: ${name}, DSCP ${dscp}, ECN ${ecn}`);
+    });
   },
 );
 
