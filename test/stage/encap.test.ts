@@ -5,10 +5,10 @@ import { BURST } from "../../src/memory/burst.js";
 import { FRAME_LIMIT } from "../../src/memory/frames.js";
 import { Fate } from "../../src/reason.js";
 import { Next, type Tunnel, type TunnelSettings } from "../../src/table/rule.js";
-import { dissect, noTshark, tshark, warnings } from "./dissect.js";
 import { scapy } from "./scapy.js";
 import { ARP, ETHER, geneveEncap, hex, OUTER4, OUTER6, options, UDP4, UDP6, vxlanEncap } from "./tunnel-frames.js";
 import { ip4, mac, TunnelRig } from "./tunnel-rig.js";
+import { dissect, noTshark, tshark, warnings } from "./verdict.js";
 
 const FLOWS = 200;
 const TAGGED = `${ETHER}/Dot1Q(vlan=100,prio=3)/${UDP4}`;
