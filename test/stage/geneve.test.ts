@@ -110,6 +110,8 @@ Object.assign(expressions, {
   inside: `${INSIDE}/${UDP4}`,
   "zero checksum": `${ETHER}/${IP6}/UDP(dport=6081,chksum=0)/GENEVE(vni=42,proto=0x6558)/${INSIDE}/${UDP4}`,
   "port 7000": `${ETHER}/${IP4}/UDP(dport=7000)/GENEVE(vni=42,proto=0x6558)/${INSIDE}/${UDP4}`,
+  // Congestion marked outside; 14 + 19 bytes of the inner frame.
+  "shorter UDP": `${ETHER}/IP(src='192.0.2.1',dst='192.0.2.2',tos=3)/UDP(dport=6081,chksum=0,len=49)/GENEVE(vni=42,proto=0x6558)/${INSIDE}/${UDP4}`,
   "two options": `${ETHER}/${IP4}/UDP(dport=6081,chksum=0)/GENEVE(vni=42,proto=0x6558,options=[${OPTION},${EMPTY}])/${INSIDE}/${ARP}`,
   fragment: `${ETHER}/IP(src='192.0.2.1',dst='192.0.2.2',flags='MF')/UDP(dport=6081,chksum=0)/GENEVE(vni=42,proto=0x6558)/${INSIDE}/${ARP}`,
   ...Object.fromEntries(
@@ -222,6 +224,22 @@ t.test(
       t.equal(out?.fate, inside < 14 ? Fate.tunnelMalformed : Fate.count, `${length} bytes`);
       if (inside >= 14) t.equal(hex(out?.frame), hex(whole.subarray(whole.length - 42, length)));
     }
+  },
+);
+
+t.test(
+  "what is behind the UDP length is not in the packet: not matched, not marked, not carried",
+  { skip: made.skip },
+  async (t) => {
+    const inner = { ipv6: false, destination: { address: Uint8Array.of(10, 1, 0, 1), length: 32 } };
+    const looking = decap({ header: { kind: "geneve", vni: 42, protocol: 0, ip: inner } });
+    t.equal(one(looking, "shorter UDP")[0], Fate.count);
+    t.match(looking.table.get(1n)?.counters, { inPackets: 0 });
+    t.same(
+      one(decap(), "shorter UDP"),
+      [Fate.count, hex(frame("inside").subarray(0, 33))],
+      "no ECN of a header that is not there",
+    );
   },
 );
 

@@ -95,7 +95,7 @@ function rigOf(fill: number): TunnelRig {
   rig.add(2, { ingress }, { kind: "vxlan-decap" }, Next.recirculate);
   const inner = { ipv6: false, destination: { address: new Uint8Array(4), length: 1 } };
   rig.add(3, { ingress, header: { kind: "geneve", vni: 10, protocol: 0x6558, ip: inner } }, { kind: "geneve-decap" }, Next.none);
-  rig.add(4, { ingress, header: { kind: "vxlan", vni: 0, ip: { ipv6: false } } }, { kind: "vxlan-decap" }, Next.none);
+  rig.add(4, { ingress, header: { kind: "vxlan", vni: 0, ip: inner } }, { kind: "vxlan-decap" }, Next.none);
   rig.add(5, { ingress, ip: { ipv6: false } }, geneveEncap({ outer: OUTER6, protocol: 0x0800 }), Next.none);
   rig.add(6, { ingress }, vxlanEncap(OUTER4), Next.none, { udpChecksum: "full", innerVlan: "keep" });
   return rig;
