@@ -58,14 +58,9 @@ export class TunnelStage {
     const { rules } = this;
     this.#headers.read(burst, i, rules.ports, 0, 0);
     const record = slot * Rule.size;
-    const fate = this.#apply(
-      burst,
-      i,
-      slot,
-      rules.records[record + Rule.op] & Op.procedureMask,
-      rules.records[record + Rule.number],
-    );
-    return fate === Fate.count ? this.#straightOut(burst, i, record) : fate;
+    const lane = rules.records[record + Rule.lane] << TunnelLane.shift;
+    const fate = this.#apply(burst, i, slot, rules.records[record + Rule.op] & Op.procedureMask, lane);
+    return fate === Fate.count ? this.#straightOut(burst, i, record, lane) : fate;
   }
 
   #packet(burst: Burst, i: number): Fate {
@@ -73,50 +68,57 @@ export class TunnelStage {
     const { records } = rules;
     const headers = this.#headers;
     const { halves } = burst.frames;
+    // No Ethernet header: no rule is for it.
+    if (burst.length[i] < Ethernet.length) return Fate.count;
     const ingress = ingressOf(burst, i);
     let last = 0;
+    let lane = 0;
     for (let tunnels = 0; ; tunnels++) {
       headers.read(burst, i, rules.ports, ingress, last);
       const slot = rules.find(halves, headers.base, headers.kind);
-      if (last !== 0 && rules.deadBefore(slot, halves, headers.base, headers.kind)) return this.#drop(last, burst, i);
+      if (last !== 0 && rules.deadBefore(slot, halves, headers.base, headers.kind))
+        return this.#dropAfter(lane, burst, i, Fate.failClosed);
       if (slot < 0) return Fate.count;
-      if (tunnels === MAX_TUNNELS) return Fate.tooManyTunnels;
+      if (tunnels === MAX_TUNNELS) return this.#dropAfter(lane, burst, i, Fate.tooManyTunnels);
       const record = slot * Rule.size;
       const op = records[record + Rule.op];
-      const number = records[record + Rule.number];
-      const fate = this.#apply(burst, i, slot, op & Op.procedureMask, number);
+      lane = records[record + Rule.lane] << TunnelLane.shift;
+      const fate = this.#apply(burst, i, slot, op & Op.procedureMask, lane);
       if (fate !== Fate.count) return fate;
       const next = (op >>> Op.nextShift) & Op.nextMask;
       if (next === Next.none) return Fate.count;
-      if (next === Next.forward) return this.#straightOut(burst, i, record);
-      last = number + 1;
+      if (next === Next.forward) return this.#straightOut(burst, i, record, lane);
+      last = records[record + Rule.number] + 1;
     }
   }
 
-  #apply(burst: Burst, i: number, slot: number, procedure: Procedure, number: number): Fate {
+  #apply(burst: Burst, i: number, slot: number, procedure: Procedure, lane: number): Fate {
     const { lanes } = this.rules;
     const headers = this.#headers;
-    const lane = number << TunnelLane.shift;
     const length = burst.wire[i];
-    lanes[lane + TunnelLane.inPackets] = lanes[lane + TunnelLane.inPackets] + 1;
-    lanes[lane + TunnelLane.inBytes] = lanes[lane + TunnelLane.inBytes] + length;
-    const fate =
+    let fate =
       procedure === Procedure.geneveEncap || procedure === Procedure.vxlanEncap
         ? this.#encapsulation.apply(burst, i, headers, slot)
         : this.#decapsulation.apply(burst, i, headers, slot, procedure === Procedure.vxlanDecap);
+    if (fate === Fate.geneveControl) {
+      fate = this.#control(burst, i);
+      // Not the tunnel's: the application counts it.
+      if (fate === Fate.geneveControl) return fate;
+    }
+    lanes[lane + TunnelLane.inPackets] = lanes[lane + TunnelLane.inPackets] + 1;
+    lanes[lane + TunnelLane.inBytes] = lanes[lane + TunnelLane.inBytes] + length;
     if (fate === Fate.count) {
       lanes[lane + TunnelLane.outPackets] = lanes[lane + TunnelLane.outPackets] + 1;
       lanes[lane + TunnelLane.outBytes] = lanes[lane + TunnelLane.outBytes] + burst.wire[i];
       return fate;
     }
-    if (fate === Fate.geneveControl) return this.#control(burst, i);
     lanes[lane + TunnelLane.inDrops] = lanes[lane + TunnelLane.inDrops] + 1;
     lanes[lane + TunnelLane.inDropBytes] = lanes[lane + TunnelLane.inDropBytes] + length;
     return fate;
   }
 
   /** To the (outer) destination's route, else to the peer of the port that it came in on. */
-  #straightOut(burst: Burst, i: number, record: number): Fate {
+  #straightOut(burst: Burst, i: number, record: number, lane: number): Fate {
     const { records } = this.rules;
     const { bytes, halves } = burst.frames;
     const start = burst.offset[i];
@@ -132,7 +134,7 @@ export class TunnelStage {
     }
     const peer = this.topology.peer[burst.port[i]];
     // A group address of the original frame is not the tunnel's.
-    if (peer < 0 || (bytes[start] & 1) !== 0) return Fate.noRoute;
+    if (peer < 0 || (bytes[start] & 1) !== 0) return this.#dropAfter(lane, burst, i, Fate.noRoute);
     burst.egress[i] = peer;
     return Fate.tunneled;
   }
@@ -162,13 +164,12 @@ export class TunnelStage {
     return Fate.geneveControl;
   }
 
-  /** Counted where it came out of last. */
-  #drop(last: number, burst: Burst, i: number): Fate {
+  /** Dropped with nowhere to go: counted where it came out of last. */
+  #dropAfter(lane: number, burst: Burst, i: number, fate: Fate): Fate {
     const { lanes } = this.rules;
-    const lane = (last - 1) << TunnelLane.shift;
     lanes[lane + TunnelLane.outDrops] = lanes[lane + TunnelLane.outDrops] + 1;
     lanes[lane + TunnelLane.outDropBytes] = lanes[lane + TunnelLane.outDropBytes] + burst.wire[i];
-    return Fate.failClosed;
+    return fate;
   }
 }
 

@@ -1,11 +1,13 @@
 // The tunnel rules as control sees them: the one writer of the shared memory that workers match packets against.
 //
-// A rule keeps its number for as long as it exists, whatever updates do to it: counters and the match on "last tunnel" go
-// by it. An update writes a new record beside the old one, publishes it, and unlinks the old one, so that a packet meets one or
-// the other. Of rules that look for exactly the same, the oldest is published; the others take over when it goes.
+// A rule keeps its lane of counters and the number of its id for as long as it exists, whatever updates do to it. An update
+// writes a new record beside the old one and publishes it: in the old one's place if it looks for the same; else the old one
+// goes a grace period later, when every worker finds the new one. So a packet meets one or the other. Of rules that look for exactly the
+// same, the oldest is published; the others take over, in its place, when it goes.
 //
-// Fail closed (datapath.md): a deleted rule stays in a second index for a while. A packet that has been through a tunnel and
-// is matched by nothing but such a rule is dropped by the fast path.
+// Fail closed (datapath.md): a deleted rule stays in a second index for a while, from before it leaves the first one. A packet that
+// has been through a tunnel and is matched by nothing but such a rule is dropped by the fast path. Until then, the rule keeps hold of
+// the number that it matches on and of the port that it listens to.
 
 import type { Grace } from "../memory/grace.js";
 import { finish, mix } from "./flow.js";
@@ -44,13 +46,17 @@ export interface RuleInfo {
 interface State {
   rule: NewRule;
   readonly number: number;
+  readonly lane: number;
   readonly age: number;
   readonly created: number;
-  record: Published;
+  readonly record: Published;
+  /** Of earlier updates, still to be found until their grace period is over. */
+  readonly former: Set<Published>;
 }
 
 /** A record that is in use: live, or a deleted rule's that keeps its chain closed. */
 interface Published {
+  readonly rule: NewRule;
   readonly slot: number;
   readonly key: RuleKey;
   readonly shape: KnownShape;
@@ -105,8 +111,10 @@ export class RuleTable {
   readonly #tombs: { readonly record: Published; readonly until: number }[] = [];
   readonly #freeSlots: number[] = [];
   readonly #freeNumbers: number[] = [];
+  readonly #freeLanes: number[] = [];
   #freshSlot = 0;
   #freshNumber = 0;
+  #freshLane = 0;
   #ages = 0;
   #nextAssigned = FIRST_ASSIGNED;
 
@@ -138,10 +146,12 @@ export class RuleTable {
     if (rule.id !== 0n && this.#rules.has(rule.id)) return RuleStatus.exists;
     if (this.#rules.size === this.capacity) return RuleStatus.full;
     const id = rule.id === 0n ? this.#assign() : rule.id;
-    const state = this.#state({ ...rule, id }, this.#identity(id).number, ++this.#ages, now);
-    if (state === undefined) {
+    const lane = this.#freeLanes.pop() ?? this.#freshLane++;
+    const state = this.#state({ ...rule, id }, this.#identity(id).number, lane, ++this.#ages, now);
+    if (typeof state === "number") {
+      this.#freeLanes.push(lane);
       this.#forget(id);
-      return RuleStatus.shapes;
+      return state;
     }
     this.#identity(id).exists = true;
     this.#rules.set(id, state);
@@ -155,14 +165,15 @@ export class RuleTable {
   update(rule: NewRule): RuleStatus {
     const before = this.#rules.get(rule.id);
     if (before === undefined) return RuleStatus.missing;
-    const state = this.#state(rule, before.number, before.age, before.created);
-    if (state === undefined) return RuleStatus.shapes;
-    const { record: old, rule: oldRule } = before;
+    const state = this.#state(rule, before.number, before.lane, before.age, before.created, before.former);
+    if (typeof state === "number") return state;
+    const { record: old, former } = before;
     this.#rules.set(rule.id, state);
     this.#publish(state.record);
     this.#tell(state);
-    this.#withdraw(old);
-    this.#retire(old, oldRule);
+    former.add(old);
+    if (old.name === state.record.name) this.#supersede(old, former);
+    else this.#retirement.after(() => this.#supersede(old, former));
     return RuleStatus.done;
   }
 
@@ -178,12 +189,14 @@ export class RuleTable {
     this.#rules.delete(id);
     this.#identity(id).exists = false;
     this.#tell(state, true);
+    this.#bury(state.record, now);
+    for (const old of state.former) this.#supersede(old, state.former);
     this.#withdraw(state.record);
-    this.#bury(state, now);
+    this.#forget(id);
     return new Promise((resolve) => {
       this.#retirement.after(() => {
         resolve(this.#info(state));
-        this.#forget(id);
+        this.#freeLane(state.lane);
       });
     });
   }
@@ -198,12 +211,21 @@ export class RuleTable {
     while (this.#tombs.length > 0 && (this.#tombs[0] as { until: number }).until <= now) this.#exhume();
   }
 
-  #state(rule: NewRule, number: number, age: number, created: number): State | undefined {
+  #state(
+    rule: NewRule,
+    number: number,
+    lane: number,
+    age: number,
+    created: number,
+    former: Set<Published> = new Set(),
+  ): State | RuleStatus.full | RuleStatus.shapes {
+    // Many updates while a worker is held up: their old records wait for it.
+    if (this.#freeSlots.length === 0 && this.#freshSlot === this.#memory.slots) return RuleStatus.full;
     const key = ruleKey(rule, (id) => this.#identity(id).number + 1);
     const shape = this.#shape(key);
     if (shape === undefined) {
       if (rule.match.tunnelId !== undefined) this.#forget(rule.match.tunnelId);
-      return undefined;
+      return RuleStatus.shapes;
     }
     if (rule.match.tunnelId !== undefined) this.#identity(rule.match.tunnelId).dependents++;
     this.#listen(portOf(rule), 1, rule.tunnel.kind === "vxlan-decap" ? Header.vxlan : Header.geneve);
@@ -215,12 +237,13 @@ export class RuleTable {
     record[Rule.shape] = shape.id;
     record[Rule.age] = age;
     record[Rule.number] = number;
+    record[Rule.lane] = lane;
     record[Rule.op] = PROCEDURES[rule.tunnel.kind] | (rule.next << Op.nextShift);
     record.set(key.values, Rule.key);
     const hash = this.#hash(shape.id, key.values);
     record[Rule.hash] = hash;
     const name = `${shape.id}:${key.values.join()}`;
-    return { rule, number, age, created, record: { slot, key, shape, hash, name, age } };
+    return { rule, number, lane, age, created, former, record: { rule, slot, key, shape, hash, name, age } };
   }
 
   #hash(shape: number, values: readonly number[]): number {
@@ -234,12 +257,18 @@ export class RuleTable {
   #publish(record: Published): void {
     const same = this.#same.get(record.name) ?? [];
     this.#same.set(record.name, same);
-    const at = same.findIndex(({ age }) => age > record.age);
-    same.splice(at < 0 ? same.length : at, 0, record);
+    // Before what it replaces, which is as old.
+    let at = same.length;
+    while (at > 0 && (same[at - 1] as Published).age >= record.age) at--;
+    same.splice(at, 0, record);
     if (same[0] !== record) return;
-    this.#link(this.#live, record);
-    if (same.length > 1) this.#unlink(this.#live, same[1] as Published);
-    Atomics.add(this.#control, Control.rules, same.length > 1 ? 0 : 1);
+    const instead = same[1];
+    if (instead !== undefined) {
+      this.#replace(instead, record);
+    } else {
+      this.#link(this.#live, Rule.next, record);
+      Atomics.add(this.#control, Control.rules, 1);
+    }
   }
 
   #withdraw(record: Published): void {
@@ -249,9 +278,12 @@ export class RuleTable {
     if (same.length === 0) this.#same.delete(record.name);
     if (!first) return;
     const heir = same[0];
-    if (heir !== undefined) this.#link(this.#live, heir);
-    else Atomics.sub(this.#control, Control.rules, 1);
-    this.#unlink(this.#live, record);
+    if (heir !== undefined) {
+      this.#replace(record, heir);
+    } else {
+      this.#unlink(this.#live, Rule.next, record);
+      Atomics.sub(this.#control, Control.rules, 1);
+    }
   }
 
   /** Tells those who go to this tunnel without matching where it is. */
@@ -263,52 +295,71 @@ export class RuleTable {
     });
   }
 
-  #link(heads: Int32Array, { slot, hash }: Published): void {
+  #link(heads: Int32Array, link: Rule.next | Rule.nextDead, { slot, hash }: Published): void {
     const head = hash & (heads.length - 1);
-    Atomics.store(this.#records, slot * Rule.size + Rule.next, heads[head] as number);
+    Atomics.store(this.#records, slot * Rule.size + link, heads[head] as number);
     Atomics.store(heads, head, slot + 1);
   }
 
   /** The record keeps its link: a reader that stands in it goes on from there. */
-  #unlink(heads: Int32Array, { slot, hash }: Published): void {
+  #unlink(heads: Int32Array, link: Rule.next | Rule.nextDead, { slot, hash }: Published): void {
+    this.#refer(heads, link, hash, slot + 1, this.#records[slot * Rule.size + link] as number);
+  }
+
+  /** Both look for the same: a reader of their chain meets one or the other. */
+  #replace(old: Published, record: Published): void {
+    Atomics.store(this.#records, record.slot * Rule.size + Rule.next, this.#records[old.slot * Rule.size + Rule.next] as number);
+    this.#refer(this.#live, Rule.next, record.hash, old.slot + 1, record.slot + 1);
+  }
+
+  /** Makes what refers to `old` refer to `to`. */
+  #refer(heads: Int32Array, link: Rule.next | Rule.nextDead, hash: number, old: number, to: number): void {
     const head = hash & (heads.length - 1);
-    const next = this.#records[slot * Rule.size + Rule.next] as number;
-    if (heads[head] === slot + 1) {
-      Atomics.store(heads, head, next);
+    if (heads[head] === old) {
+      Atomics.store(heads, head, to);
       return;
     }
     for (let at = heads[head] as number; at !== 0; ) {
-      const link = (at - 1) * Rule.size + Rule.next;
-      at = this.#records[link] as number;
-      if (at === slot + 1) {
-        Atomics.store(this.#records, link, next);
+      const next = (at - 1) * Rule.size + link;
+      at = this.#records[next] as number;
+      if (at === old) {
+        Atomics.store(this.#records, next, to);
         return;
       }
     }
   }
 
-  /** Keeps its chain closed for a while. The record can be linked again only when nobody stands in it. */
-  #bury({ record, rule }: State, now: number): void {
-    this.#release(rule);
-    this.#retirement.after(() => {
-      // Past that, the oldest gives way before its time.
-      if (this.#tombs.length >= this.capacity) this.#exhume();
-      this.#link(this.#dead, record);
-      this.#tombs.push({ record, until: now + this.#options.failClosed });
-      Atomics.add(this.#control, Control.tombs, 1);
-    });
+  /** Keeps its chain closed for a while. */
+  #bury(record: Published, now: number): void {
+    // Past that, the oldest gives way before its time.
+    if (this.#tombs.length >= this.capacity) this.#exhume();
+    this.#link(this.#dead, Rule.nextDead, record);
+    this.#tombs.push({ record, until: now + this.#options.failClosed });
+    Atomics.add(this.#control, Control.tombs, 1);
   }
 
   #exhume(): void {
     const { record } = this.#tombs.shift() as { record: Published };
-    this.#unlink(this.#dead, record);
+    this.#unlink(this.#dead, Rule.nextDead, record);
     Atomics.sub(this.#control, Control.tombs, 1);
+    this.#retire(record);
+  }
+
+  /** Takes the record of an earlier version out, once. */
+  #supersede(old: Published, former: Set<Published>): void {
+    if (!former.delete(old)) return;
+    this.#withdraw(old);
+    this.#retire(old);
+  }
+
+  #retire(record: Published): void {
+    this.#release(record.rule);
     this.#retirement.after(() => this.#free(record));
   }
 
-  #retire(record: Published, rule: NewRule): void {
-    this.#release(rule);
-    this.#retirement.after(() => this.#free(record));
+  #freeLane(lane: number): void {
+    for (const counters of this.#lanes) counters.fill(0, lane << TunnelLane.shift, (lane + 1) << TunnelLane.shift);
+    this.#freeLanes.push(lane);
   }
 
   /** What the rule holds beside its record. */
@@ -332,12 +383,8 @@ export class RuleTable {
     this.#retirement.after(() => this.#freeShapes.push(shape.id));
   }
 
-  /** Live rules, deleted ones and those in their grace period: there are slots for all. */
   #slot(): number {
-    const free = this.#freeSlots.pop();
-    if (free !== undefined) return free;
-    if (this.#freshSlot === this.#memory.slots) throw new Error("tunnel rules: more records than slots");
-    return this.#freshSlot++;
+    return this.#freeSlots.pop() ?? this.#freshSlot++;
   }
 
   #shape(key: RuleKey): KnownShape | undefined {
@@ -356,10 +403,10 @@ export class RuleTable {
 
   #writeShapes(): void {
     const control = this.#control;
-    Atomics.add(control, Control.generation, 1);
+    const area = (Atomics.load(control, Control.generation) + 1) & 1;
     const sorted = [...this.#shapes.values()].sort((a, b) => b.key.rank - a.key.rank || a.id - b.id);
     sorted.forEach(({ id, key }, i) => {
-      const base = Control.size + i * Shape.size;
+      const base = Control.size + (area * SHAPES + i) * Shape.size;
       control.fill(0, base, base + Shape.size);
       control[base + Shape.n] = key.words.length;
       control[base + Shape.rank] = key.rank;
@@ -370,7 +417,7 @@ export class RuleTable {
         control[base + Shape.words + 2 * w + 1] = key.masks[w] as number;
       });
     });
-    control[Control.shapes] = sorted.length;
+    control[Control.shapes + area] = sorted.length;
     Atomics.add(control, Control.generation, 1);
   }
 
@@ -398,10 +445,7 @@ export class RuleTable {
     this.#identities.delete(id);
     const { number } = identity;
     // A packet on its way may carry it as its last tunnel.
-    this.#retirement.after(() => {
-      for (const lane of this.#lanes) lane.fill(0, number << TunnelLane.shift, (number + 1) << TunnelLane.shift);
-      this.#freeNumbers.push(number);
-    });
+    this.#retirement.after(() => this.#freeNumbers.push(number));
   }
 
   #assign(): bigint {
@@ -412,9 +456,9 @@ export class RuleTable {
     }
   }
 
-  #info({ rule, number, created }: State): RuleInfo {
-    const base = number << TunnelLane.shift;
-    const sum = (field: TunnelLane) => this.#lanes.reduce((total, lane) => total + (lane[base + field] as number), 0);
+  #info({ rule, lane, created }: State): RuleInfo {
+    const base = lane << TunnelLane.shift;
+    const sum = (field: TunnelLane) => this.#lanes.reduce((total, counters) => total + (counters[base + field] as number), 0);
     const { tunnelId } = rule.match;
     return {
       rule,

@@ -38,7 +38,9 @@ export class Decapsulation {
     let type: number = Geneve.ethernet;
     if (vxlan) {
       if ((bytes[header + Vxlan.flags] & Vxlan.valid) === 0) return Fate.vxlanFlags;
-      if (headers.innerTags > 0 && (settings & Settings.keepVlan) === 0) return Fate.vxlanInnerVlan;
+      // Whole or cut short.
+      const tagged = headers.innerTags > 0 || headers.innerType === EtherType.vlan || headers.innerType === EtherType.qinq;
+      if (tagged && (settings & Settings.keepVlan) === 0) return Fate.vxlanInnerVlan;
     } else {
       if (bytes[header + Geneve.versionOptions] >>> Geneve.versionShift !== 0) return Fate.geneveVersion;
       inner += (bytes[header + Geneve.versionOptions] & Geneve.optionsMask) << 2;

@@ -47,8 +47,9 @@ export class Encapsulation {
     const settings = rules.records[record + Rule.settings];
     const length = rules.records[record + Rule.length];
     const ipv6 = (settings & Settings.ipv6) !== 0;
-    const keepVlan = (settings & Settings.keepVlan) !== 0;
     const ipPayload = (settings & Settings.ipPayload) !== 0;
+    // Where there is no Ethernet inside, tags cannot stay there.
+    const keepVlan = (settings & Settings.keepVlan) !== 0 && !ipPayload;
     const tags = keepVlan || ipPayload ? 0 : headers.tags;
     const outerTags = keepVlan ? 0 : headers.tags;
     const hash = this.flowHash.of(burst, headers);

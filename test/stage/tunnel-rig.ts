@@ -25,6 +25,8 @@ export interface Outcome {
 export class TunnelRig {
   readonly table: RuleTable;
   readonly stage: TunnelStage;
+  /** What stands in memory around a frame. */
+  fill = 0xa5;
   readonly #burst = new Burst(new Frames(new ArrayBuffer(Frames.size(BURST))));
 
   constructor(routes: readonly Route[] = [], failClosed = 60_000, capacity = 64) {
@@ -45,7 +47,7 @@ export class TunnelRig {
 
   receive(...arrivals: Arrival[]): Outcome[] {
     const burst = this.#burst;
-    load(burst, arrivals);
+    load(burst, arrivals, this.fill);
     burst.now = 1;
     if (!this.stage.run(burst)) burst.fate.fill(Fate.count);
     return arrivals.map((_, i) => ({
