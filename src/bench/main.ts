@@ -1,6 +1,7 @@
 // `npm run bench -- [--json] [--filter RE] [--runs N] [--seconds S]`: one line per case on stdout, notes on stderr.
 
 import { Command } from "commander";
+import { controlBenches } from "./control/main.js";
 import { memoryBenches } from "./memory.js";
 import type { Bench } from "./result.js";
 import { vethBench } from "./veth.js";
@@ -12,7 +13,7 @@ interface Options {
   seconds: string;
 }
 
-const benches: readonly Bench[] = [...memoryBenches, vethBench];
+const benches: readonly Bench[] = [...memoryBenches, vethBench, ...controlBenches];
 
 const options = new Command("bench")
   .description("Measures Sluice on this machine; compare only numbers of one run.")

@@ -66,10 +66,19 @@ export interface PortConfig {
 export interface NextHopConfig {
   /** The address by which sessions name it: 4 or 16 bytes in network order. */
   readonly ip: readonly number[];
+  readonly reach: DirectHop | TunnelHop;
+}
+
+export interface DirectHop {
   /** Index of the port that it is reached by. */
   readonly port: number;
   /** Its 6 bytes replace the destination MAC of a copy. */
   readonly mac: readonly number[];
+}
+
+export interface TunnelHop {
+  /** Id of the encapsulating tunnel that copies go through, programmed as any other. */
+  readonly tunnel: number;
 }
 
 /** Where packets to a prefix leave. */
@@ -101,12 +110,38 @@ export interface SessionsConfig {
   readonly closedBacklog: number;
 }
 
+/** Paths of PEM files. */
+export interface TlsConfig {
+  /** The server's certificate, then those between it and a root, if any. */
+  readonly cert: string;
+  readonly key: string;
+  /** Clients must show a certificate that one of these signed. */
+  readonly clientCa?: string | undefined;
+}
+
+export interface GrpcConfig {
+  /** host:port */
+  readonly listen: string;
+  /** undefined: plaintext. */
+  readonly tls?: TlsConfig | undefined;
+  /** Longest message that a client may send. */
+  readonly maxMessageBytes: number;
+  /** Streams that one connection may have open; a client that wants more waits. */
+  readonly maxStreams: number;
+  /** Connections that may be open; further ones are closed at once. */
+  readonly maxConnections: number;
+  /** Seconds between two pings on a connection. */
+  readonly keepaliveInterval: number;
+  /** Seconds that a client has to answer one; then its connection is closed and its calls are cancelled. */
+  readonly keepaliveTimeout: number;
+}
+
 export interface Config {
   readonly ports: readonly PortConfig[];
   readonly nextHops: readonly NextHopConfig[];
   readonly routes: readonly RouteConfig[];
   readonly tunnels: TunnelsConfig;
-  readonly grpc: { readonly listen: string };
+  readonly grpc: GrpcConfig;
   readonly api: { readonly ipv4Order: "s_addr" | "host"; readonly missingSession: "response" | "status" };
   readonly workers: number;
   /** Processor for worker i (pin[i % pin.length]); empty: not pinned. */

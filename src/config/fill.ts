@@ -2,7 +2,7 @@
 // frozen.
 
 import { check, type Limits } from "./check.js";
-import type { Config, Driver, PortConfig } from "./config.js";
+import type { Config, Driver, GrpcConfig, PortConfig, TlsConfig } from "./config.js";
 import { DEFAULTS } from "./defaults.js";
 import type { HostOptions, Options } from "./options.js";
 import { configError, type Problem } from "./problems.js";
@@ -14,10 +14,9 @@ export function fill(options: Options, limits: Limits, locate?: (path: Problem["
   const ports = fillPorts(options);
   return deepFreeze({
     ports,
-    nextHops: (options.nextHops ?? []).map(({ ip, port, mac }) => ({
+    nextHops: (options.nextHops ?? []).map(({ ip, port, mac = [], tunnel }) => ({
       ip,
-      port: ports.findIndex(({ name }) => name === port),
-      mac,
+      reach: tunnel === undefined ? { port: ports.findIndex(({ name }) => name === port), mac } : { tunnel },
     })),
     routes: (options.routes ?? []).map(({ to, port, sourceMac, destinationMac }) => ({
       ...to,
@@ -29,7 +28,7 @@ export function fill(options: Options, limits: Limits, locate?: (path: Problem["
       capacity: options.tunnels?.capacity ?? DEFAULTS.tunnels.capacity,
       failClosed: options.tunnels?.failClosed ?? DEFAULTS.tunnels.failClosed,
     },
-    grpc: { listen: options.grpc?.listen ?? DEFAULTS.listen },
+    grpc: fillGrpc(options.grpc ?? {}),
     api: {
       ipv4Order: options.api?.ipv4Order ?? DEFAULTS.ipv4Order,
       missingSession: options.api?.missingSession ?? DEFAULTS.missingSession,
@@ -46,6 +45,23 @@ export function fill(options: Options, limits: Limits, locate?: (path: Problem["
     },
     log: { level: options.log?.level ?? DEFAULTS.logLevel },
   });
+}
+
+function fillGrpc(options: NonNullable<Options["grpc"]>): GrpcConfig {
+  const defaults = DEFAULTS.grpc;
+  return {
+    listen: options.listen ?? defaults.listen,
+    tls: fillTls(options),
+    maxMessageBytes: options.maxMessageBytes ?? defaults.maxMessageBytes,
+    maxStreams: options.maxStreams ?? defaults.maxStreams,
+    maxConnections: options.maxConnections ?? defaults.maxConnections,
+    keepaliveInterval: options.keepaliveInterval ?? defaults.keepaliveInterval,
+    keepaliveTimeout: options.keepaliveTimeout ?? defaults.keepaliveTimeout,
+  };
+}
+
+function fillTls({ cert, key, clientCa }: NonNullable<Options["grpc"]>): TlsConfig | undefined {
+  return cert === undefined || key === undefined ? undefined : { cert, key, clientCa };
 }
 
 type Written = Pick<PortConfig, "name" | "role" | "lif" | "driver">;

@@ -79,10 +79,11 @@ const NEXT_HOPS = 4096;
 
 const nextHop = map({
   ip: parsed("an IPv4 or IPv6 address", parseAddress),
-  port: z.union([text("the name of a port"), z.int().transform(String)], {
-    error: "the name of a port, as in collector, 2 or host1",
-  }),
-  mac: parsed("a MAC address such as 02:00:00:00:00:09", parseMac),
+  port: z
+    .union([text("the name of a port"), z.int().transform(String)], { error: "the name of a port, as in collector, 2 or host1" })
+    .optional(),
+  mac: parsed("a MAC address such as 02:00:00:00:00:09", parseMac).optional(),
+  tunnel: integer(1, Number.MAX_SAFE_INTEGER).optional(),
 });
 
 const route = map({
@@ -100,7 +101,18 @@ export const optionsSchema = map({
     .optional(),
   routes: z.array(route, { error: "a list of routes" }).max(65_536, { error: "at most 65,536 routes" }).optional(),
   tunnels: map({ capacity: integer(1, MIB).optional(), failClosed: integer(0, 86_400).optional() }).optional(),
-  grpc: map({ listen: text("an address as host:port").optional() }).optional(),
+  grpc: map({
+    listen: text("an address as host:port").optional(),
+    cert: text("the path of a certificate in PEM form").optional(),
+    key: text("the path of a private key in PEM form").optional(),
+    clientCa: text("the path of certificates in PEM form").optional(),
+    insecure: flag().optional(),
+    maxMessageBytes: integer(4_096, 64 * MIB).optional(),
+    maxStreams: integer(1, 65_535).optional(),
+    maxConnections: integer(1, 65_535).optional(),
+    keepaliveInterval: integer(1, 86_400).optional(),
+    keepaliveTimeout: integer(1, 3_600).optional(),
+  }).optional(),
   api: map({
     ipv4Order: oneOf("s_addr", "host").optional(),
     missingSession: oneOf("response", "status").optional(),
@@ -128,21 +140,6 @@ export type HostOptions = NonNullable<PortOptions["host"]>;
  * Settings that a later version brings, as they stand in the specification; indices of lists are left out of the path.
  * They are refused by name, so that nobody takes a configuration for served that is not.
  */
-export const LATER: ReadonlySet<string> = new Set([
-  "nextHops.tunnel",
-  "ipsec",
-  "nat",
-  "mtu",
-  "geneve",
-  "vxlan",
-  "innerVlan",
-  "grpc.tls",
-  "grpc.ca",
-  "grpc.cert",
-  "grpc.key",
-  "grpc.clientCa",
-  "grpc.insecure",
-  "api.revealKeys",
-]);
+export const LATER: ReadonlySet<string> = new Set(["ipsec", "nat", "mtu", "geneve", "vxlan", "innerVlan", "api.revealKeys"]);
 
 export const LATER_DRIVERS: ReadonlySet<string> = new Set(["auto", "af_xdp", "pcap"]);

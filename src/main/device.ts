@@ -3,7 +3,9 @@
 import { randomBytes } from "node:crypto";
 import type { Config } from "../config/config.js";
 import { startAging } from "../control/aging.js";
-import { startServer } from "../control/server.js";
+import { healthService } from "../control/health.js";
+import { reflectionServices } from "../control/reflection.js";
+import { type Service, serviceName, startServer } from "../control/server.js";
 import { sessionService } from "../control/session-service.js";
 import { statsService } from "../control/stats-service.js";
 import type { Command } from "../memory/worker-words.js";
@@ -28,6 +30,8 @@ export interface Device {
   totals(): DeviceTotals;
   /** Tells a worker to fail: fault injection for tests (memory/worker-words.ts). */
   command(worker: number, command: Command): void;
+  /** Reads the certificates of the gRPC server again. */
+  reload(): void;
   /** Stops taking calls, stops the workers, puts the interfaces back. */
   stop(): Promise<void>;
 }
@@ -68,6 +72,7 @@ export async function startDevice(config: Config, log: Log): Promise<Device> {
     undo.push(watchLinks(interfaces, log));
 
     let stopping = false;
+    const ready = () => !stopping && pool.serving > 0;
     const totals = () => addUp(config, core.counters);
     const services = [
       sessionService({
@@ -75,23 +80,36 @@ export async function startDevice(config: Config, log: Log): Promise<Device> {
         closed,
         rules: sessionRules(config),
         missingSession: config.api.missingSession,
-        ready: () => !stopping && pool.serving > 0,
+        ready,
         now: Date.now,
         log,
       }),
       statsService(() => statsResponse(totals(), core, closed, pool), log),
     ];
-    const server = await startServer(config.grpc, services);
+    const server = await startServer(config.grpc, [...services, ...standard(services, ready)], log);
     undo.push(() => {
       stopping = true;
       return server.stop(GRACE);
     });
     const address = `${config.grpc.listen.slice(0, config.grpc.listen.lastIndexOf(":"))}:${server.port}`;
-    return { address, totals, command: (worker, command) => pool.command(worker, command), stop };
+    return {
+      address,
+      totals,
+      command: (worker, command) => pool.command(worker, command),
+      reload: () => server.reload(),
+      stop,
+    };
   } catch (cause) {
     await stop();
     throw cause;
   }
+}
+
+/** What every gRPC server has: health and reflection of its services. */
+function standard(services: readonly Service[], ready: () => boolean): Service[] {
+  const names = services.map(serviceName);
+  const health = healthService(names, ready);
+  return [health, ...reflectionServices([...names, serviceName(health)])];
 }
 
 interface PreparedPort extends Watched {

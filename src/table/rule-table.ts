@@ -30,6 +30,8 @@ export interface RuleTableOptions {
   readonly compile: (rule: NewRule, record: Int32Array) => void;
   /** Milliseconds for which a deleted rule keeps packets of its chain from leaving. */
   readonly failClosed: number;
+  /** Shared: `slots[i]` is kept at slot + 1 of the encapsulating rule with the id `ids[i]`, or 0. */
+  readonly watch?: { readonly ids: readonly (bigint | undefined)[]; readonly slots: Int32Array };
 }
 
 export interface RuleInfo {
@@ -97,7 +99,7 @@ export class RuleTable {
   readonly #live: Int32Array;
   readonly #dead: Int32Array;
   readonly #ports: Uint8Array;
-  readonly #portUsers = new Map<number, number>();
+  readonly #portUsers = new Map<number, { [Header.geneve]: number; [Header.vxlan]: number }>();
   readonly #lanes: readonly Float64Array[];
   /** In the order of creation. */
   readonly #rules = new Map<bigint, State>();
@@ -154,6 +156,7 @@ export class RuleTable {
     this.#identity(id).exists = true;
     this.#rules.set(id, state);
     this.#publish(state.record);
+    this.#tell(state);
     this.lastId = id;
     return RuleStatus.done;
   }
@@ -167,6 +170,7 @@ export class RuleTable {
     const { record: old, former } = before;
     this.#rules.set(rule.id, state);
     this.#publish(state.record);
+    this.#tell(state);
     former.add(old);
     if (old.name === state.record.name) this.#supersede(old, former);
     else this.#retirement.after(() => this.#supersede(old, former));
@@ -184,6 +188,7 @@ export class RuleTable {
     if (state === undefined) return Promise.resolve(undefined);
     this.#rules.delete(id);
     this.#identity(id).exists = false;
+    this.#tell(state, true);
     this.#bury(state.record, now);
     for (const old of state.former) this.#supersede(old, state.former);
     this.#withdraw(state.record);
@@ -223,7 +228,7 @@ export class RuleTable {
       return RuleStatus.shapes;
     }
     if (rule.match.tunnelId !== undefined) this.#identity(rule.match.tunnelId).dependents++;
-    this.#listen(portOf(rule), 1, rule.tunnel.kind === "vxlan-decap" ? Header.vxlan : Header.geneve);
+    this.#listen(rule, 1);
     const slot = this.#slot();
     const base = slot * Rule.size;
     const record = this.#records.subarray(base, base + Rule.size);
@@ -279,6 +284,15 @@ export class RuleTable {
       this.#unlink(this.#live, Rule.next, record);
       Atomics.sub(this.#control, Control.rules, 1);
     }
+  }
+
+  /** Tells those who go to this tunnel without matching where it is. */
+  #tell({ rule, record }: State, gone = false): void {
+    const { watch } = this.#options;
+    const reachable = !gone && (rule.tunnel.kind === "geneve-encap" || rule.tunnel.kind === "vxlan-encap");
+    watch?.ids.forEach((id, i) => {
+      if (id === rule.id) Atomics.store(watch.slots, i, reachable ? record.slot + 1 : 0);
+    });
   }
 
   #link(heads: Int32Array, link: Rule.next | Rule.nextDead, { slot, hash }: Published): void {
@@ -355,7 +369,7 @@ export class RuleTable {
       this.#identity(tunnelId).dependents--;
       this.#forget(tunnelId);
     }
-    this.#listen(portOf(rule), -1, Header.none);
+    this.#listen(rule, -1);
   }
 
   #free({ slot, shape }: Published): void {
@@ -407,12 +421,18 @@ export class RuleTable {
     Atomics.add(control, Control.generation, 1);
   }
 
-  #listen(port: number | undefined, users: 1 | -1, header: Header): void {
+  /** Of two kinds that listen to one port, the one that came last is announced. */
+  #listen(rule: NewRule, users: 1 | -1): void {
+    const port = portOf(rule);
     if (port === undefined || port === GENEVE_PORT || port === VXLAN_PORT) return;
-    const now = (this.#portUsers.get(port) ?? 0) + users;
-    this.#portUsers.set(port, now);
-    if (users > 0) this.#ports[port] = header;
-    else if (now === 0) this.#ports[port] = Header.none;
+    const vxlan = rule.tunnel.kind === "vxlan-decap";
+    const counts = this.#portUsers.get(port) ?? { [Header.geneve]: 0, [Header.vxlan]: 0 };
+    this.#portUsers.set(port, counts);
+    const [own, other] = vxlan ? ([Header.vxlan, Header.geneve] as const) : ([Header.geneve, Header.vxlan] as const);
+    counts[own] += users;
+    if (users > 0) this.#ports[port] = own;
+    else if (counts[own] === 0) this.#ports[port] = counts[other] > 0 ? other : Header.none;
+    if (counts[own] + counts[other] === 0) this.#portUsers.delete(port);
   }
 
   /** A number for this id, as long as it is a tunnel or one is matched on. */

@@ -106,7 +106,7 @@ function device(version: number, protocol: "udp" | "tcp", vlan: number) {
   const lookup = new SessionLookup(memory, 0);
   const burst = new Burst(new Frames(new ArrayBuffer(Frames.size(BURST))));
   const ring = newRing();
-  const copies = new Copies(NEXT_HOPS);
+  const copies = new Copies(NEXT_HOPS, new Int32Array(NEXT_HOPS.length));
   return {
     sessions,
     receive(name: string, port: number) {
