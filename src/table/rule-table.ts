@@ -100,7 +100,7 @@ export class RuleTable {
   readonly #live: Int32Array;
   readonly #dead: Int32Array;
   readonly #ports: Uint8Array;
-  readonly #portUsers = new Map<number, number>();
+  readonly #portUsers = new Map<number, { [Header.geneve]: number; [Header.vxlan]: number }>();
   readonly #lanes: readonly Float64Array[];
   /** In the order of creation. */
   readonly #rules = new Map<bigint, State>();
@@ -229,7 +229,7 @@ export class RuleTable {
       return RuleStatus.shapes;
     }
     if (rule.match.tunnelId !== undefined) this.#identity(rule.match.tunnelId).dependents++;
-    this.#listen(portOf(rule), 1, rule.tunnel.kind === "vxlan-decap" ? Header.vxlan : Header.geneve);
+    this.#listen(rule, 1);
     const slot = this.#slot();
     const base = slot * Rule.size;
     const record = this.#records.subarray(base, base + Rule.size);
@@ -370,7 +370,7 @@ export class RuleTable {
       this.#identity(tunnelId).dependents--;
       this.#forget(tunnelId);
     }
-    this.#listen(portOf(rule), -1, Header.none);
+    this.#listen(rule, -1);
   }
 
   #free({ slot, shape }: Published): void {
@@ -422,12 +422,18 @@ export class RuleTable {
     Atomics.add(control, Control.generation, 1);
   }
 
-  #listen(port: number | undefined, users: 1 | -1, header: Header): void {
+  /** Of two kinds that listen to one port, the one that came last is announced. */
+  #listen(rule: NewRule, users: 1 | -1): void {
+    const port = portOf(rule);
     if (port === undefined || port === GENEVE_PORT || port === VXLAN_PORT) return;
-    const now = (this.#portUsers.get(port) ?? 0) + users;
-    this.#portUsers.set(port, now);
-    if (users > 0) this.#ports[port] = header;
-    else if (now === 0) this.#ports[port] = Header.none;
+    const vxlan = rule.tunnel.kind === "vxlan-decap";
+    const counts = this.#portUsers.get(port) ?? { [Header.geneve]: 0, [Header.vxlan]: 0 };
+    this.#portUsers.set(port, counts);
+    const [own, other] = vxlan ? ([Header.vxlan, Header.geneve] as const) : ([Header.geneve, Header.vxlan] as const);
+    counts[own] += users;
+    if (users > 0) this.#ports[port] = own;
+    else if (counts[own] === 0) this.#ports[port] = counts[other] > 0 ? other : Header.none;
+    if (counts[own] + counts[other] === 0) this.#portUsers.delete(port);
   }
 
   /** A number for this id, as long as it is a tunnel or one is matched on. */

@@ -24,9 +24,9 @@ export interface Outcome {
 
 export class TunnelRig {
   readonly table: RuleTable;
-  readonly stage: TunnelStage;
   /** What stands in memory around a frame. */
   fill = 0xa5;
+  readonly stage: TunnelStage;
   readonly #burst = new Burst(new Frames(new ArrayBuffer(Frames.size(BURST))));
 
   constructor(routes: readonly Route[] = [], failClosed = 60_000, capacity = 64) {
