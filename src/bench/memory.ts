@@ -8,6 +8,7 @@ import type { Config, MemoryDriver, PortConfig } from "../config/config.js";
 import { createCore } from "../main/core.js";
 import { PortCounter } from "../memory/counters.js";
 import { PackedFrames } from "../port/memory.js";
+import { DEFAULT_SETTINGS } from "../table/rule.js";
 import { Action, type NewSession } from "../table/session.js";
 import { WorkerPool } from "../worker/pool.js";
 import { type Bench, type BenchOptions, type Result, result } from "./result.js";
@@ -94,7 +95,7 @@ function benchConfig(sessions: number): Config {
     ],
     nextHops: [],
     routes: [],
-    tunnels: { capacity: 1, failClosed: 0 },
+    tunnels: { capacity: 1, failClosed: 0, geneve: DEFAULT_SETTINGS, vxlan: DEFAULT_SETTINGS },
     grpc: { listen: "" },
     api: { ipv4Order: "s_addr", missingSession: "response" },
     workers: 1,

@@ -92,6 +92,12 @@ const route = map({
   destinationMac: parsed("a MAC address such as 02:00:00:00:00:09", parseMac),
 });
 
+/** What tunnels of one kind begin with. */
+const encapsulation = map({
+  udpPort: integer(1, 65_535).optional(),
+  udpChecksum: oneOf("default", "full", "zero").optional(),
+});
+
 export const optionsSchema = map({
   ports: z.array(port, { error: "a list of ports" }).max(256, { error: "at most 256 ports" }).optional(),
   nextHops: z
@@ -100,6 +106,15 @@ export const optionsSchema = map({
     .optional(),
   routes: z.array(route, { error: "a list of routes" }).max(65_536, { error: "at most 65,536 routes" }).optional(),
   tunnels: map({ capacity: integer(1, MIB).optional(), failClosed: integer(0, 86_400).optional() }).optional(),
+  geneve: encapsulation.optional(),
+  vxlan: encapsulation.optional(),
+  outer: map({
+    df: oneOf("copy", "set", "clear").optional(),
+    ttl: integer(1, 255).optional(),
+    dscp: z.union([z.literal("copy"), integer(0, 63)], { error: "copy, or a whole number from 0 to 63" }).optional(),
+    ecn: oneOf("normal", "compatibility").optional(),
+  }).optional(),
+  innerVlan: oneOf("move", "keep").optional(),
   grpc: map({ listen: text("an address as host:port").optional() }).optional(),
   api: map({
     ipv4Order: oneOf("s_addr", "host").optional(),
@@ -133,9 +148,6 @@ export const LATER: ReadonlySet<string> = new Set([
   "ipsec",
   "nat",
   "mtu",
-  "geneve",
-  "vxlan",
-  "innerVlan",
   "grpc.tls",
   "grpc.ca",
   "grpc.cert",

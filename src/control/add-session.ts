@@ -9,6 +9,7 @@ import { AddStatus, type SessionTable } from "../table/session-table.js";
 import { AddSessionStatus, type SessionRequest } from "./gen/openoffload.js";
 import { toStatus } from "./handler.js";
 import { AddOutcome } from "./status.js";
+import { whenWhole } from "./stream-end.js";
 import { type SessionRules, toSession } from "./translate.js";
 
 const BATCH = 64;
@@ -16,14 +17,6 @@ const LOG_PERIOD_MS = 1000;
 /** Trailing metadata with AddOutcome.sentences, for clients that want more than a code. */
 export const ERROR_METADATA = "sluice-error";
 export const ERROR_SEPARATOR = " | ";
-/**
- * When a call is cancelled or runs out of time, Node's HTTP/2 client first closes its side, as if the batch were complete,
- * and resets the stream afterwards: 1 ms later as a rule, 5 ms on a busy machine. So its batches wait longer than that.
- * Our own client (client.ts) has a name of its own before that of grpc-node: it never cancels a batch.
- */
-const NODE_CLIENT = /^grpc-node/;
-const NODE_RESET_MS = 10;
-
 export interface AddSessionOptions {
   readonly sessions: SessionTable;
   readonly rules: SessionRules;
@@ -56,23 +49,14 @@ export function addSession(options: AddSessionOptions): handleClientStreamingCal
 
     call.on("data", (request: SessionRequest) => guarded(() => insertion.add(request)));
     call.on("end", () => {
-      const answer = (): void => {
-        if (call.cancelled || call.destroyed || Date.now() >= Number(call.getDeadline())) {
-          return;
-        }
+      whenWhole(call, insertion.pending, () =>
         guarded(() => {
           const unavailable = insertion.finish();
           over = true;
           log.write(outcome);
           callback(null, outcome.response(options.now(), unavailable), trailer(outcome));
-        });
-      };
-      // A stream that was cut off ends too, in the same turn of the event loop in which it is then known to be cancelled.
-      if (insertion.pending && NODE_CLIENT.test(String(call.metadata.get("user-agent")[0]))) {
-        setTimeout(() => setImmediate(answer), NODE_RESET_MS);
-      } else {
-        setImmediate(answer);
-      }
+        }),
+      );
     });
     call.on("error", () => {
       over = true;

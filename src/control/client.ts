@@ -42,7 +42,7 @@ const SENTENCES: Record<number, string> = {
 const OPTIONS = {
   // The device is reached directly, whatever proxy the environment names.
   "grpc.enable_http_proxy": 0,
-  // For the name see add-session.ts.
+  // For the name see stream-end.ts.
   "grpc.primary_user_agent": "sluice",
   // A stream that waits for sessions to close sees that a device has gone without a word.
   "grpc.keepalive_time_ms": 30_000,

@@ -44,6 +44,8 @@ interface State {
   readonly number: number;
   readonly age: number;
   readonly created: number;
+  /** What its number had counted before: for an earlier tunnel of that id, on which others still match. */
+  readonly before: TunnelCounters;
   record: Published;
 }
 
@@ -77,6 +79,8 @@ const PROCEDURES: Record<NewRule["tunnel"]["kind"], Procedure> = {
   "vxlan-encap": Procedure.vxlanEncap,
   "vxlan-decap": Procedure.vxlanDecap,
 };
+/** UDP-encapsulated ESP (RFC 3948): nothing else is looked for there. */
+const NAT_T_PORT = 4500;
 const FIRST_ASSIGNED = 2_147_483_647n;
 
 export class RuleTable {
@@ -131,12 +135,41 @@ export class RuleTable {
     return this.#rules.has(id);
   }
 
+  /** Combinations of fields and prefix lengths in use, of SHAPES. */
+  get shapes(): number {
+    return this.#shapes.size;
+  }
+
+  /** Deleted rules that keep their chain closed. */
+  get closing(): number {
+    return this.#tombs.length;
+  }
+
+  /** Resolves when the records of what was updated and deleted so far are free again. */
+  async settled(): Promise<void> {
+    // Two grace periods: a deleted rule may push an older one out of the chains that are kept closed.
+    for (let i = 0; i < 2; i++) await new Promise<void>((resolve) => this.#retirement.after(resolve));
+  }
+
+  /** Whether its UDP port announces something else already: to another rule, or by its standard. */
+  clashes(rule: NewRule): boolean {
+    const port = portOf(rule);
+    if (port === undefined) return false;
+    if (port === NAT_T_PORT) return true;
+    const announced = this.#ports[port];
+    if (announced === Header.none || announced === headerOf(rule)) return false;
+    const before = this.#rules.get(rule.id)?.rule;
+    const own = before !== undefined && portOf(before) === port ? 1 : 0;
+    return port === GENEVE_PORT || port === VXLAN_PORT || (this.#portUsers.get(port) ?? 0) > own;
+  }
+
   /** An id of 0 asks for one to be assigned: see lastId. */
   add(rule: NewRule, now: number): RuleStatus {
     if (rule.id !== 0n && this.#rules.has(rule.id)) return RuleStatus.exists;
     if (this.#rules.size === this.capacity) return RuleStatus.full;
     const id = rule.id === 0n ? this.#assign() : rule.id;
-    const state = this.#state({ ...rule, id }, this.#identity(id).number, ++this.#ages, now);
+    const { number } = this.#identity(id);
+    const state = this.#state({ ...rule, id }, number, ++this.#ages, now, this.#counters(number));
     if (state === undefined) {
       this.#forget(id);
       return RuleStatus.shapes;
@@ -152,7 +185,7 @@ export class RuleTable {
   update(rule: NewRule): RuleStatus {
     const before = this.#rules.get(rule.id);
     if (before === undefined) return RuleStatus.missing;
-    const state = this.#state(rule, before.number, before.age, before.created);
+    const state = this.#state(rule, before.number, before.age, before.created, before.before);
     if (state === undefined) return RuleStatus.shapes;
     const { record: old, rule: oldRule } = before;
     this.#rules.set(rule.id, state);
@@ -193,7 +226,7 @@ export class RuleTable {
     while (this.#tombs.length > 0 && (this.#tombs[0] as { until: number }).until <= now) this.#exhume();
   }
 
-  #state(rule: NewRule, number: number, age: number, created: number): State | undefined {
+  #state(rule: NewRule, number: number, age: number, created: number, before: TunnelCounters): State | undefined {
     const key = ruleKey(rule, (id) => this.#identity(id).number + 1);
     const shape = this.#shape(key);
     if (shape === undefined) {
@@ -201,7 +234,7 @@ export class RuleTable {
       return undefined;
     }
     if (rule.match.tunnelId !== undefined) this.#identity(rule.match.tunnelId).dependents++;
-    this.#listen(portOf(rule), 1, rule.tunnel.kind === "vxlan-decap" ? Header.vxlan : Header.geneve);
+    this.#listen(portOf(rule), 1, headerOf(rule));
     const slot = this.#slot();
     const base = slot * Rule.size;
     const record = this.#records.subarray(base, base + Rule.size);
@@ -215,7 +248,7 @@ export class RuleTable {
     const hash = this.#hash(shape.id, key.values);
     record[Rule.hash] = hash;
     const name = `${shape.id}:${key.values.join()}`;
-    return { rule, number, age, created, record: { slot, key, shape, hash, name, age } };
+    return { rule, number, age, created, before, record: { slot, key, shape, hash, name, age } };
   }
 
   #hash(shape: number, values: readonly number[]): number {
@@ -398,24 +431,35 @@ export class RuleTable {
     }
   }
 
-  #info({ rule, number, created }: State): RuleInfo {
-    const base = number << TunnelLane.shift;
-    const sum = (field: TunnelLane) => this.#lanes.reduce((total, lane) => total + (lane[base + field] as number), 0);
+  #info({ rule, number, created, before }: State): RuleInfo {
     const { tunnelId } = rule.match;
+    const now = this.#counters(number);
+    const since = Object.entries(now).map(([name, value]) => [name, value - before[name as keyof TunnelCounters]]);
     return {
       rule,
       created,
       orphan: tunnelId !== undefined && !this.#rules.has(tunnelId),
-      counters: {
-        inPackets: sum(TunnelLane.inPackets),
-        outPackets: sum(TunnelLane.outPackets),
-        inBytes: sum(TunnelLane.inBytes),
-        outBytes: sum(TunnelLane.outBytes),
-        inDrops: sum(TunnelLane.inDrops),
-        outDrops: sum(TunnelLane.outDrops),
-        inDropBytes: sum(TunnelLane.inDropBytes),
-        outDropBytes: sum(TunnelLane.outDropBytes),
-      },
+      counters: Object.fromEntries(since) as TunnelCounters,
     };
   }
+
+  #counters(number: number): TunnelCounters {
+    const base = number << TunnelLane.shift;
+    const sum = (field: TunnelLane) => this.#lanes.reduce((total, lane) => total + (lane[base + field] as number), 0);
+    return {
+      inPackets: sum(TunnelLane.inPackets),
+      outPackets: sum(TunnelLane.outPackets),
+      inBytes: sum(TunnelLane.inBytes),
+      outBytes: sum(TunnelLane.outBytes),
+      inDrops: sum(TunnelLane.inDrops),
+      outDrops: sum(TunnelLane.outDrops),
+      inDropBytes: sum(TunnelLane.inDropBytes),
+      outDropBytes: sum(TunnelLane.outDropBytes),
+    };
+  }
+}
+
+/** That a decapsulating rule's port announces. */
+function headerOf({ tunnel }: NewRule): Header {
+  return tunnel.kind === "vxlan-decap" ? Header.vxlan : Header.geneve;
 }
