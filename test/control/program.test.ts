@@ -36,7 +36,7 @@ t.test("the example of the manual becomes the request that a client would send",
     action: { actionType: 1, actionNextHop: 0, actionNextHopV6: Buffer.alloc(0) },
     cacheTimeout: 30,
   };
-  t.same(parseProgram(text, "P.yaml", "s_addr"), { sessions: [{ index: 0, line: 2, request: expected }] });
+  t.same(parseProgram(text, "P.yaml", "s_addr"), { tunnels: [], sessions: [{ index: 0, line: 2, request: expected }] });
   const host = parseProgram(text, "P.yaml", "host").sessions[0]?.request;
   t.match(host, { sourceIp: 0x0a000001, destinationIp: 0x0a010001 });
 });
@@ -76,7 +76,7 @@ t.test("ip_version follows from the addresses, under either field name; enum val
 
 t.test("empty files and empty lists are programs", async (t) => {
   for (const text of ["", "# nothing\n", "sessions:\n", "sessions: []\ntunnels: []\n"]) {
-    t.same(parseProgram(text, "P.yaml", "s_addr"), { sessions: [] });
+    t.same(parseProgram(text, "P.yaml", "s_addr"), { tunnels: [], sessions: [] });
   }
 });
 
@@ -138,7 +138,9 @@ t.test("a mistake is told with line, path, what was found and what is expected",
 });
 
 t.test("what a later issue brings is refused by name", async (t) => {
-  t.same(mistakes("tunnels:\n  - { tunnel_id: 5 }\n"), ["P.yaml:2: tunnels[0]: tunnels are not supported yet"]);
+  t.same(mistakes("tunnels:\n  - { tunnel_id: 5, nat: { source_ip: 192.0.2.1 } }\n"), [
+    "P.yaml:2: tunnels[0].nat: found a map: not supported yet",
+  ]);
 });
 
 t.test("all mistakes are told at once, up to twenty", async (t) => {
