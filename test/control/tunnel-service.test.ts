@@ -75,7 +75,7 @@ t.test("requests of a stream are carried out in order; those that are wrong do n
     /^tunnel_id is missing: give that of the tunnel$/,
   ];
   t.equal(wrong.length, sentences.length);
-  sentences.forEach((sentence, i) => t.match(wrong[i]?.errorString, sentence));
+  for (const [i, sentence] of sentences.entries()) t.match(wrong[i]?.errorString, sentence);
   t.same(
     wrong.map(({ errorMessage }) => errorMessage?.matchError),
     [1, 1, 1, 1, 0, 3, 1],
