@@ -273,10 +273,20 @@ t.test("more than a message may hold comes in several; a client that does not re
     sizes.reduce((sum, size) => sum + size),
     made.rules.size,
   );
+  let taken = 0;
+  const list = made.rules.list.bind(made.rules);
+  made.rules.list = function* () {
+    for (const info of list()) {
+      taken++;
+      yield info;
+    }
+  };
   const unread = made.client.getAllIpTunnels({ tunnelsPerRequest: 1 });
   unread.on("error", () => {});
   unread.pause();
   await new Promise((resolve) => setTimeout(resolve, 300));
+  made.rules.list = list;
+  t.ok(taken > 0 && taken < 2000, `${taken} tunnels fill the connection's window`);
   t.same(await pages(made, 0).then((all) => all.flat().length), made.rules.size, "others are served meanwhile");
   unread.cancel();
 });
