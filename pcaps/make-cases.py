@@ -22,15 +22,18 @@ from fractions import Fraction
 
 logging.getLogger("scapy").setLevel(logging.ERROR)
 from scapy.all import (  # noqa: E402
-    ARP, ICMP, IP, TCP, UDP, Dot1Q, Ether, ICMPv6EchoRequest, IPOption_Router_Alert, IPv6, IPv6ExtHdrDestOpt,
+    ARP, ICMP, IP, TCP, UDP, VXLAN, Dot1Q, Ether, ICMPv6EchoRequest, IPOption_Router_Alert, IPv6, IPv6ExtHdrDestOpt,
     IPv6ExtHdrFragment, IPv6ExtHdrHopByHop, RawPcapWriter)
+from scapy.contrib.geneve import GENEVE, GeneveOptions  # noqa: E402
 
 T0 = 1767225600  # 2026-01-01 00:00:00 UTC: time stamps below are seconds after it
 KINDS = {  # of the reasons that occur here
-    "forwarded": "out", "from-host": "out", "copied": "out", "no-session": "miss", "snooped": "miss", "tcp-control": "miss", "not-ip": "miss", "not-tcp-udp": "miss",
-    "fragment": "miss", "ip-options": "miss", "extension-header": "miss", "double-tagged": "miss", "malformed": "miss",
-    "session-drop": "drop", "collector-rx": "drop", "oversize": "drop"}
+    "forwarded": "out", "from-host": "out", "copied": "out", "tunneled": "out", "no-session": "miss", "snooped": "miss", "tcp-control": "miss", "not-ip": "miss", "not-tcp-udp": "miss",
+    "fragment": "miss", "ip-options": "miss", "extension-header": "miss", "double-tagged": "miss", "malformed": "miss", "no-rule-geneve": "miss",
+    "session-drop": "drop", "collector-rx": "drop", "oversize": "drop", "geneve-critical": "drop"}
 REASONS = list(KINDS)  # in the order of the report
+TUNNEL_COUNTERS = ["in_packets", "out_packets", "in_bytes", "out_bytes", "in_packets_drops", "out_packets_drops",
+                   "in_bytes_drops", "out_bytes_drops"]
 DEFAULT_PORTS = [("1", "uplink"), ("host1", "host"), ("2", "uplink"), ("host2", "host")]
 
 A, B = "02:00:00:00:00:01", "02:00:00:00:00:02"
@@ -48,20 +51,40 @@ def plain(time):
 
 
 class Case:
-    def __init__(self, name, story, sessions, ports=DEFAULT_PORTS, device=None):
+    def __init__(self, name, story, sessions, ports=DEFAULT_PORTS, device=None, tunnels=()):
+        """tunnels: (id, the rest of its entry in the program)."""
         self.name, self.story, self.ports, self.device = name, story, ports, device
+        self.tunnels = {id: (rest, [0] * 8) for id, rest in tunnels}
+        self.entropy = []
         self.sessions = {s["id"]: dict(s, counts=[0, 0, 0, 0]) for s in sessions}
         self.packets, self.copies = [], []
 
-    def packet(self, time, port, frame, to, why, session=None, cut=None):
+    def packet(self, time, port, frame, to, why, session=None, cut=None, through=()):
         """A packet: when and where it comes, where it leaves (None: nowhere), why; session: (id, "in" or "out") that counts it;
-        cut: bytes that the capture kept of it."""
-        self.packets.append((exact(time), port, bytes(frame), to, why, session, cut))
+        cut: bytes that the capture kept of it; through: (id, frame as it comes out or None) of each tunnel that it goes through."""
+        sent = bytes(frame)
+        for id, after in through:
+            counts, before = self.tunnels[id][1], len(sent)
+            counts[0] += 1
+            counts[2] += before
+            if after is None:
+                counts[4] += 1
+                counts[6] += before
+            else:
+                sent = bytes(after)
+                counts[1] += 1
+                counts[3] += len(sent)
+        self.packets.append((exact(time), port, bytes(frame), to, why, session, cut, sent))
+
+    def free(self, offset, length):
+        """The device chooses these bytes of the last packet, as it is sent: entropy, of which the specification says the range."""
+        self.entropy.append((len(self.packets) - 1, offset, length))
 
     def copy(self, to, mac):
         """The last packet goes to a collector too: as it was received, with that destination MAC."""
         time, port, frame, *_ = self.packets[-1]
-        self.copies.append((time, port, bytes.fromhex(mac.replace(":", "")) + frame[6:], to, "copied", None, None))
+        copy = bytes.fromhex(mac.replace(":", "")) + frame[6:]
+        self.copies.append((time, port, copy, to, "copied", None, None, copy))
 
     def write(self, root):
         directory = os.path.join(root, self.name)
@@ -71,25 +94,36 @@ class Case:
         for packet in sorted(self.packets, key=lambda p: p[0]):
             arrived.setdefault(packet[1], []).append(packet)
         for port, packets in arrived.items():
-            capture(os.path.join(directory, f"in-{port}.pcap"), packets)
+            capture(os.path.join(directory, f"in-{port}.pcap"), [(p[0], p[2], p[6]) for p in packets])
         # Merged by time; of equal times the input that sorts first.
         merged = [p for port in sorted(arrived) for p in arrived[port]]
         merged.sort(key=lambda p: p[0])
         for port, _ in self.ports:
             sent = [p for p in merged + self.copies if p[3] == port]
             if sent:
-                capture(os.path.join(directory, "expected", f"{port}.pcap"), sent)
+                capture(os.path.join(directory, "expected", f"{port}.pcap"), [(p[0], p[7], p[6]) for p in sent])
+        if self.entropy:
+            free = {}
+            for packet, offset, length in self.entropy:
+                port = self.packets[packet][3]
+                record = [p for p in merged if p[3] == port].index(self.packets[packet])
+                free.setdefault(port, []).append({"record": record, "offset": offset, "length": length})
+            with open(os.path.join(directory, "expected", "entropy.json"), "w") as file:
+                file.write(json.dumps(free) + "\n")
         with open(os.path.join(directory, "expected", "report.json"), "w") as file:
             file.write(json.dumps(self.report(merged), indent=2) + "\n")
         with open(os.path.join(directory, "program.yaml"), "w") as file:
-            file.write(f"# {self.story}\n" + "sessions:\n" + "".join(map(entry, self.sessions.values())))
+            file.write(f"# {self.story}\n")
+            if self.tunnels:
+                file.write("tunnels:\n" + "".join(f"  - {{ tunnel_id: {id}, {rest} }}\n" for id, (rest, _) in self.tunnels.items()))
+            file.write("sessions:\n" + "".join(map(entry, self.sessions.values())))
         if self.device:
             with open(os.path.join(directory, "device.yaml"), "w") as file:
                 file.write(self.device)
 
     def report(self, packets):
         roles = dict(self.ports)
-        for _, _, frame, _, _, session, _ in packets:
+        for _, _, _, _, _, session, _, frame in packets:
             if session:
                 counts = self.sessions[session[0]]["counts"]
                 way = 0 if session[1] == "in" else 1
@@ -110,13 +144,13 @@ class Case:
                 "name": name, "role": role,
                 "rx_packets": sum(p[1] == name for p in packets), "rx_bytes": sum(len(p[2]) for p in packets if p[1] == name),
                 "created_packets": sum(p[1] == name for p in self.copies),
-                "tx_packets": sum(p[3] == name for p in everything), "tx_bytes": sum(len(p[2]) for p in everything if p[3] == name),
+                "tx_packets": sum(p[3] == name for p in everything), "tx_bytes": sum(len(p[7]) for p in everything if p[3] == name),
             } for name, role in self.ports],
             "reasons": [{"name": r, "kind": KINDS[r], "packets": sum(p[4] == r for p in everything)}
                         for r in REASONS if any(p[4] == r for p in everything)],
             "sessions": [outcome(s, start) for s in alive],
             "closed_sessions": [outcome(s, start) for s in closed],
-            "tunnels": [],
+            "tunnels": [{"tunnel_id": id, **dict(zip(TUNNEL_COUNTERS, counts))} for id, (_, counts) in self.tunnels.items()],
         }
 
 
@@ -138,7 +172,7 @@ def entry(s):
 def capture(path, packets):
     writer = RawPcapWriter(path, linktype=1, nano=True, endianness="<")
     writer.write_header(None)
-    for time, _, frame, _, _, _, cut in packets:
+    for time, frame, cut in packets:
         writer.write_packet(frame[:cut], sec=int(time), usec=int((time - int(time)) * 10**9), wirelen=len(frame))
     writer.close()
 
@@ -718,7 +752,73 @@ def snap_length():
     return c
 
 
-CASES = [forward_ipv4, forward_ipv6, vlan, drop, tcp_states, tcp_close, misses, out_lif, aging, host_ports, snap_length, mirror_snoop]
+def tunnels():
+    """Source ports and flow labels are the device's choice; 50000 and 0 stand for them."""
+    near, far, near6, far6 = "192.0.2.1", "192.0.2.2", "2001:db8:f::1", "2001:db8:f::2"
+    c = Case("tunnels", "Geneve with an option and VXLAN, out and back; a chain by tunnel id; a session of the inner flow is hit after decapsulation.", [
+        session(1, "UDP", (A4, 5000), (B4, 53))],
+        tunnels=[
+            (10, """match_criteria: { ingress_interface: 1, ipv4_match: { destination_ip: 10.1.0.0, destination_ip_prefix: 16 } }, next_action: FORWARD,
+      geneve: { geneve_encap: { outer_ipv4_pair: { source_ip: 192.0.2.1, destination_ip: 192.0.2.2 }, vni: 0x1234,
+        inner_mac_pair: { destination_mac: "02:00:00:00:0b:02", source_mac: "02:00:00:00:0b:01" },
+        geneve_option: [ { option_class: 0x0102, type: 0x81, data: "cafebabe" } ] } }"""),
+            (20, """match_criteria: { ingress_interface: 2, ipv4_match: { destination_ip: 192.0.2.1 }, geneve_match: { vni: 0x1234 } },
+      geneve: { geneve_decap: {} }"""),
+            (30, """match_criteria: { ingress_interface: "1.*", ipv6_match: { destination_ip: "2001:db8:1::", destination_ip_prefix: 48 } },
+      next_action: RECIRCULATE, options: { udp_checksum: ZERO, ttl: 32 },
+      vxlan_encap: { outer_ipv6_pair: { source_ip: "2001:db8:f::1", destination_ip: "2001:db8:f::2" }, vni: 77 }"""),
+            (31, """match_criteria: { ingress_interface: "1.*", tunnel_id: 30 }, next_action: FORWARD,
+      geneve: { geneve_encap: { outer_ipv4_pair: { source_ip: 192.0.2.1, destination_ip: 192.0.2.2 }, vni: 5 } }"""),
+            (40, """match_criteria: { ingress_interface: host2, ipv4_match: { destination_ip: 192.0.2.1 }, vxlan_match: { vni: 77 } },
+      next_action: FORWARD, geneve: { geneve_decap: {} }"""),
+            (41, """match_criteria: { ingress_interface: 2, ipv4_match: { destination_ip: 192.0.2.1 } }, vxlan_decap: {},
+      options: { udp_port: 8472, inner_vlan: KEEP }""")])
+
+    def outer4(port, reverse=False, **more):
+        ip = IP(src=far, dst=near, **more) if reverse else IP(src=near, dst=far, id=0, flags="DF", ttl=64, **more)
+        return ether(reverse) / ip / UDP(sport=50000, dport=port, chksum=0)
+
+    ethernet, ip, udp_header, headers = 14, 20, 8, 14 + 20 + 8
+    option = GeneveOptions(classid=0x0102, type=0x81, length=1, data=b"\xca\xfe\xba\xbe")
+    mild = GeneveOptions(classid=0x0102, type=0x01, length=1, data=b"\xca\xfe\xba\xbe")
+    inner = Ether(src="02:00:00:00:0b:01", dst="02:00:00:00:0b:02")
+
+    data = ip4(flags="DF", tos=0xb8) / udp() / b"question"
+    c.packet("0.05", "1", ether() / data, "2", "tunneled",
+             through=[(10, outer4(6081, tos=0xb8) / GENEVE(proto=0x6558, vni=0x1234, critical=1, optionlen=2, options=[option]) / inner / data)])
+    c.free(ethernet + ip, 2)
+    # The answer, in Geneve with an option that may be ignored: out of the tunnel it is the session's.
+    answer = ether(True) / ip4(True) / udp(True) / b"answer"
+    c.packet("0.1", "2", outer4(6081, True) / GENEVE(proto=0x6558, vni=0x1234, optionlen=2, options=[mild]) / answer, "1", "forwarded", (1, "out"),
+             through=[(20, answer)])
+    c.packet("0.11", "2", outer4(6081, True) / GENEVE(proto=0x6558, vni=0x1234, critical=1, optionlen=2, options=[option]) / answer, None,
+             "geneve-critical", through=[(20, None)])
+    c.packet("0.12", "2", outer4(6081, True) / GENEVE(proto=0x6558, vni=0x1235) / answer, "host2", "no-rule-geneve")
+    # VXLAN over IPv6, with the UDP checksum left out, and that in Geneve. The tag moves to the outermost header.
+    data = ip6(tc=0x28) / tcp() / b"data"
+    tag = Dot1Q(vlan=100, prio=3)
+    vxlan = IPv6(src=near6, dst=far6, tc=0x28, hlim=32) / UDP(sport=50000, dport=4789, chksum=0) / VXLAN(vni=77, flags=8) / ether() / data
+    geneve = ether() / tag / IP(src=near, dst=far, id=0, flags="DF", tos=0x28) / UDP(sport=50000, dport=6081, chksum=0) / GENEVE(proto=0x6558, vni=5)
+    c.packet("0.2", "1", ether() / tag / data, "2", "tunneled", through=[(30, ether() / tag / vxlan), (31, geneve / ether() / vxlan)])
+    c.free(ethernet + 4 + ip, 2)
+    c.free(headers + 4 + 8 + ethernet + 1, 3)
+    c.free(headers + 4 + 8 + ethernet + 40, 2)
+    # VXLAN by a match alone, from the application, straight out; and by a tunnel of our own, on another port, with a tag inside.
+    arp = ether(True) / ARP(psrc=B4, pdst=A4)
+    c.packet("0.3", "host2", outer4(4789, True) / VXLAN(vni=77, flags=8) / arp, "2", "tunneled", through=[(40, arp)])
+    tagged = ether(True) / Dot1Q(vlan=100) / ip4(True) / udp(True) / b"tagged"
+    c.packet("0.4", "2", outer4(8472, True) / VXLAN(vni=5, flags=8) / tagged, "host2", "no-session", through=[(41, tagged)])
+    c.packet("0.5", "1", ether() / ip4() / tcp() / b"10 takes all of them", "2", "tunneled",
+             through=[(10, ether() / IP(src=near, dst=far, id=1, ttl=64) / UDP(sport=50000, dport=6081, chksum=0) /
+                       GENEVE(proto=0x6558, vni=0x1234, critical=1, optionlen=2, options=[option]) / inner / ip4() / tcp() / b"10 takes all of them")])
+    c.free(ethernet + 4, 2)  # its identification, and so its header checksum
+    c.free(ethernet + 10, 2)
+    c.free(ethernet + ip, 2)
+    return c
+
+
+CASES = [forward_ipv4, forward_ipv6, vlan, drop, tcp_states, tcp_close, misses, out_lif, aging, host_ports, snap_length, mirror_snoop,
+         tunnels]
 BOTH_MODES = [tcp_fin, tcp_rst, tcp_reuse, tcp_wrap]
 
 if __name__ == "__main__":

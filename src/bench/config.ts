@@ -2,6 +2,7 @@
 
 import type { Config, MemoryDriver, PortConfig } from "../config/config.js";
 import { DEFAULTS } from "../config/defaults.js";
+import { DEFAULT_SETTINGS } from "../table/rule.js";
 import { Action, type NewSession } from "../table/session.js";
 
 /** `source`: frames that uplink 1 receives over and over. */
@@ -22,7 +23,7 @@ export function benchConfig(capacity: number, workers: number, source?: SharedAr
     ],
     nextHops: [],
     routes: [],
-    tunnels: DEFAULTS.tunnels,
+    tunnels: { ...DEFAULTS.tunnels, geneve: DEFAULT_SETTINGS, vxlan: DEFAULT_SETTINGS },
     grpc: DEFAULTS.grpc,
     api: { ipv4Order: "s_addr", missingSession: "response" },
     workers,

@@ -3,6 +3,7 @@
 
 import { SessionCloseCode, SessionState } from "../control/gen/openoffload.js";
 import type { ReplayReport } from "../main/replay.js";
+import type { RuleInfo } from "../table/rule-table.js";
 import type { SessionInfo } from "../table/session.js";
 
 export function replayReport(report: ReplayReport): object {
@@ -30,8 +31,7 @@ export function replayReport(report: ReplayReport): object {
       .map(({ name, kind, packets, sentence }) => ({ name, kind, packets, sentence })),
     sessions: report.sessions.map(sessionReport),
     closed_sessions: report.closedSessions.map(sessionReport),
-    // Reported with the tunnels themselves; none can be programmed yet.
-    tunnels: [],
+    tunnels: report.tunnels.map(tunnelReport),
   };
 }
 
@@ -46,5 +46,20 @@ function sessionReport(session: SessionInfo): object {
     session_close_code: SessionCloseCode[session.closeCode],
     start_time: session.startTime / 1000,
     ...(session.endTime === 0 ? {} : { end_time: session.endTime / 1000 }),
+  };
+}
+
+/** Counters as in tunneloffload.v2.Counters. */
+function tunnelReport({ rule, counters }: RuleInfo): object {
+  return {
+    tunnel_id: rule.id,
+    in_packets: counters.inPackets,
+    out_packets: counters.outPackets,
+    in_bytes: counters.inBytes,
+    out_bytes: counters.outBytes,
+    in_packets_drops: counters.inDrops,
+    out_packets_drops: counters.outDrops,
+    in_bytes_drops: counters.inDropBytes,
+    out_bytes_drops: counters.outDropBytes,
   };
 }

@@ -98,12 +98,20 @@ const fates: readonly Column<ReplayReport["fates"][number]>[] = [
   { title: "why", value: ({ sentence }) => sentence },
 ];
 
+const tunnels: readonly Column<ReplayReport["tunnels"][number]>[] = [
+  { title: "tunnel", value: ({ rule }) => rule.id },
+  { title: "in", value: ({ counters }) => counters.inPackets },
+  { title: "out", value: ({ counters }) => counters.outPackets },
+  { title: "dropped", value: ({ counters }) => counters.inDrops + counters.outDrops },
+];
+
 function summary(report: ReplayReport, out: string): string {
   const met = report.fates.filter(({ packets }) => packets > 0);
   const { totals } = report;
   return [
     table(ports, report.ports),
     met.length === 0 ? "no packets\n" : table(fates, met),
+    ...(report.tunnels.length === 0 ? [] : [table(tunnels, report.tunnels)]),
     `${count(totals.in, "packet")} in, ${count(totals.offloaded)} offloaded, ${count(totals.toHost)} to host, ` +
       `${count(totals.dropped)} dropped; ${count(report.sessions.length, "session")} alive, ` +
       `${count(report.closedSessions.length)} closed\n` +

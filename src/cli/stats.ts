@@ -1,7 +1,7 @@
 // `sluice stats`: the device's counters, as tables or as JSON.
 
 import type { SluiceClient } from "../control/client.js";
-import type { FateStats, PortStats, SessionStats, StatsResponse, WorkerStats } from "../control/gen/sluice.js";
+import type { FateStats, PortStats, SessionStats, StatsResponse, TunnelStats, WorkerStats } from "../control/gen/sluice.js";
 import { json } from "./json.js";
 import { type Column, table } from "./table.js";
 
@@ -43,6 +43,13 @@ const sessions: readonly Column<SessionStats>[] = [
   { title: "never reported", value: ({ closedDropped }) => closedDropped },
 ];
 
+const tunnels: readonly Column<TunnelStats>[] = [
+  { title: "capacity", value: ({ capacity }) => capacity },
+  { title: "active", value: ({ active }) => active },
+  { title: "closing", value: ({ closing }) => closing },
+  { title: "shapes", value: ({ shapes }) => shapes },
+];
+
 export async function showStats(client: SluiceClient, asJson: boolean): Promise<void> {
   const stats = await client.stats();
   process.stdout.write(asJson ? json(snakeCase(stats)) : statsText(stats));
@@ -57,6 +64,7 @@ export function statsText(stats: StatsResponse): string {
     `workers\n${table(workers, stats.workers)}`,
   ];
   if (stats.sessions !== undefined) parts.push(`sessions\n${table(sessions, [stats.sessions])}`);
+  if (stats.tunnels !== undefined) parts.push(`tunnels\n${table(tunnels, [stats.tunnels])}`);
   return parts.join("\n");
 }
 

@@ -97,6 +97,21 @@ export interface TunnelsConfig {
   readonly capacity: number;
   /** Seconds for which a deleted rule keeps the packets of its chain from leaving. */
   readonly failClosed: number;
+  /** Settings that tunnels begin with, by kind. */
+  readonly geneve: TunnelDefaults;
+  readonly vxlan: TunnelDefaults;
+}
+
+/** As TunnelSettings of src/table/rule.ts. */
+export interface TunnelDefaults {
+  /** 0: the protocol's own. */
+  readonly udpPort: number;
+  readonly udpChecksum: "default" | "full" | "zero";
+  readonly df: "copy" | "set" | "clear";
+  readonly ttl: number;
+  readonly dscp: "copy" | number;
+  readonly ecn: "normal" | "compatibility";
+  readonly innerVlan: "move" | "keep";
 }
 
 export interface SessionsConfig {

@@ -18,6 +18,10 @@ export const DEFAULTS = {
   /** An Ethernet jumbo frame of 9,216 bytes. */
   maxFrame: 9_216,
   tunnels: { capacity: 65_536, failClosed: 60 },
+  /** Port 0: the protocol's own. */
+  encapsulation: { udpPort: 0, udpChecksum: "default" },
+  outer: { df: "copy", ttl: 64, dscp: "copy", ecn: "normal" },
+  innerVlan: "move",
   sessions: {
     capacity: 1_048_576,
     defaultTimeout: 10,

@@ -2,7 +2,7 @@
 // frozen.
 
 import { check, type Limits } from "./check.js";
-import type { Config, Driver, GrpcConfig, PortConfig, TlsConfig } from "./config.js";
+import type { Config, Driver, GrpcConfig, PortConfig, TlsConfig, TunnelDefaults } from "./config.js";
 import { DEFAULTS } from "./defaults.js";
 import type { HostOptions, Options } from "./options.js";
 import { configError, type Problem } from "./problems.js";
@@ -27,6 +27,8 @@ export function fill(options: Options, limits: Limits, locate?: (path: Problem["
     tunnels: {
       capacity: options.tunnels?.capacity ?? DEFAULTS.tunnels.capacity,
       failClosed: options.tunnels?.failClosed ?? DEFAULTS.tunnels.failClosed,
+      geneve: fillTunnel(options, options.geneve),
+      vxlan: fillTunnel(options, options.vxlan),
     },
     grpc: fillGrpc(options.grpc ?? {}),
     api: {
@@ -62,6 +64,18 @@ function fillGrpc(options: NonNullable<Options["grpc"]>): GrpcConfig {
 
 function fillTls({ cert, key, clientCa }: NonNullable<Options["grpc"]>): TlsConfig | undefined {
   return cert === undefined || key === undefined ? undefined : { cert, key, clientCa };
+}
+
+function fillTunnel({ outer, innerVlan }: Options, kind: Options["geneve"]): TunnelDefaults {
+  return {
+    udpPort: kind?.udpPort ?? DEFAULTS.encapsulation.udpPort,
+    udpChecksum: kind?.udpChecksum ?? DEFAULTS.encapsulation.udpChecksum,
+    df: outer?.df ?? DEFAULTS.outer.df,
+    ttl: outer?.ttl ?? DEFAULTS.outer.ttl,
+    dscp: outer?.dscp ?? DEFAULTS.outer.dscp,
+    ecn: outer?.ecn ?? DEFAULTS.outer.ecn,
+    innerVlan: innerVlan ?? DEFAULTS.innerVlan,
+  };
 }
 
 type Written = Pick<PortConfig, "name" | "role" | "lif" | "driver">;

@@ -93,6 +93,15 @@ const route = map({
   destinationMac: parsed("a MAC address such as 02:00:00:00:00:09", parseMac),
 });
 
+/** What tunnels of one kind begin with. */
+const encapsulation = map({
+  udpPort: integer(1, 65_535).optional(),
+  udpChecksum: oneOf("default", "full", "zero").optional(),
+});
+
+const DSCP = { error: "copy, or a whole number from 0 to 63" };
+const dscp = z.union([z.literal("copy", DSCP), z.int(DSCP).min(0, DSCP).max(63, DSCP)], DSCP);
+
 export const optionsSchema = map({
   ports: z.array(port, { error: "a list of ports" }).max(256, { error: "at most 256 ports" }).optional(),
   nextHops: z
@@ -101,6 +110,15 @@ export const optionsSchema = map({
     .optional(),
   routes: z.array(route, { error: "a list of routes" }).max(65_536, { error: "at most 65,536 routes" }).optional(),
   tunnels: map({ capacity: integer(1, MIB).optional(), failClosed: integer(0, 86_400).optional() }).optional(),
+  geneve: encapsulation.optional(),
+  vxlan: encapsulation.optional(),
+  outer: map({
+    df: oneOf("copy", "set", "clear").optional(),
+    ttl: integer(1, 255).optional(),
+    dscp: dscp.optional(),
+    ecn: oneOf("normal", "compatibility").optional(),
+  }).optional(),
+  innerVlan: oneOf("move", "keep").optional(),
   grpc: map({
     listen: text("an address as host:port").optional(),
     cert: text("the path of a certificate in PEM form").optional(),
@@ -140,6 +158,6 @@ export type HostOptions = NonNullable<PortOptions["host"]>;
  * Settings that a later version brings, as they stand in the specification; indices of lists are left out of the path.
  * They are refused by name, so that nobody takes a configuration for served that is not.
  */
-export const LATER: ReadonlySet<string> = new Set(["ipsec", "nat", "mtu", "geneve", "vxlan", "innerVlan", "api.revealKeys"]);
+export const LATER: ReadonlySet<string> = new Set(["ipsec", "nat", "mtu", "api.revealKeys"]);
 
 export const LATER_DRIVERS: ReadonlySet<string> = new Set(["auto", "af_xdp", "pcap"]);

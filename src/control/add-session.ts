@@ -6,27 +6,20 @@ import { type handleClientStreamingCall, Metadata } from "@grpc/grpc-js";
 import type { BaseLogger } from "pino";
 import type { NewSession } from "../table/session.js";
 import { AddStatus, type SessionTable } from "../table/session-table.js";
+import { FailureLog } from "./failure-log.js";
 import { AddSessionStatus, type SessionRequest } from "./gen/openoffload.js";
 import { toStatus } from "./handler.js";
 import { Pace } from "./pace.js";
 import { AddOutcome } from "./status.js";
+import { whenWhole } from "./stream-end.js";
 import { type SessionRules, toSession } from "./translate.js";
 
 const BATCH = 64;
 /** Requests of one stream between two looks at the clock. */
 const STRIDE = 16;
-const LOG_PERIOD_MS = 1000;
 /** Trailing metadata with AddOutcome.sentences, for clients that want more than a code. */
 export const ERROR_METADATA = "sluice-error";
 export const ERROR_SEPARATOR = " | ";
-/**
- * When a call is cancelled or runs out of time, Node's HTTP/2 client first closes its side, as if the batch were complete,
- * and resets the stream afterwards: 1 ms later as a rule, 5 ms on a busy machine. So its batches wait longer than that.
- * Our own client (client.ts) has a name of its own before that of grpc-node: it never cancels a batch.
- */
-const NODE_CLIENT = /^grpc-node/;
-const NODE_RESET_MS = 10;
-
 export interface AddSessionOptions {
   readonly sessions: SessionTable;
   readonly rules: SessionRules;
@@ -39,7 +32,7 @@ export interface AddSessionOptions {
 
 /** Answers with an encoded AddSessionResponse. */
 export function addSession(options: AddSessionOptions): handleClientStreamingCall<SessionRequest, Buffer> {
-  const log = new FailureLog(options);
+  const log = new FailureLog(options.log, "sessions were not added");
   const pace = new Pace();
   return (call, callback) => {
     const outcome = new AddOutcome();
@@ -68,24 +61,17 @@ export function addSession(options: AddSessionOptions): handleClientStreamingCal
     });
     call.on("end", () => {
       const answer = (): void => {
-        if (over || call.cancelled || call.destroyed || Date.now() >= Number(call.getDeadline())) {
-          return;
-        }
+        if (over) return;
         try {
           const unavailable = insertion.finish();
           over = true;
-          log.write(outcome);
+          log.write(outcome.failures, outcome.sentences[0]);
           callback(null, outcome.response(options.now(), unavailable), trailer(outcome));
         } catch (cause) {
           fail(cause);
         }
       };
-      // A stream that was cut off ends too, in the same turn of the event loop in which it is then known to be cancelled.
-      if (insertion.pending && NODE_CLIENT.test(String(call.metadata.get("user-agent")[0]))) {
-        setTimeout(() => pace.later(answer), NODE_RESET_MS);
-      } else {
-        pace.later(answer);
-      }
+      whenWhole(call, insertion.pending, answer, (step) => pace.later(step));
     });
     call.on("error", () => {
       over = true;
@@ -187,27 +173,4 @@ function missing(wanted: readonly (NewSession | string)[], sessions: SessionTabl
     count++;
   }
   return count;
-}
-
-/** One line for streams with failures, at most one a second: a client that errs in a loop does not fill the log. */
-class FailureLog {
-  #last = Number.NEGATIVE_INFINITY;
-  #unsaid = 0;
-
-  constructor(private readonly options: Pick<AddSessionOptions, "log">) {}
-
-  write(outcome: AddOutcome): void {
-    if (outcome.failures === 0) {
-      return;
-    }
-    const now = performance.now();
-    this.#unsaid += outcome.failures;
-    if (now - this.#last < LOG_PERIOD_MS) {
-      return;
-    }
-    const [first] = outcome.sentences;
-    this.options.log.info(`${this.#unsaid} sessions were not added${first === undefined ? "" : `; request ${first}`}`);
-    this.#last = now;
-    this.#unsaid = 0;
-  }
 }

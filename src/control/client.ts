@@ -15,6 +15,7 @@ import {
   SessionTableClient,
 } from "./gen/openoffload.js";
 import { DeviceClient, type StatsResponse } from "./gen/sluice.js";
+import { type Done, TunnelCalls } from "./tunnel-client.js";
 
 /** A request that the device did not take. */
 export interface AddError {
@@ -42,7 +43,7 @@ const SENTENCES: Record<number, string> = {
 const OPTIONS = {
   // The device is reached directly, whatever proxy the environment names.
   "grpc.enable_http_proxy": 0,
-  // For the name see add-session.ts.
+  // For the name see stream-end.ts.
   "grpc.primary_user_agent": "sluice",
   // A stream that waits for sessions to close sees that a device has gone without a word.
   "grpc.keepalive_time_ms": 30_000,
@@ -55,6 +56,7 @@ const OPTIONS = {
 export class SluiceClient {
   readonly #sessions: SessionTableClient;
   readonly #device: DeviceClient;
+  readonly tunnels: TunnelCalls;
 
   /** `target`: "address:port". Without `tls`: plaintext. */
   constructor(
@@ -63,7 +65,17 @@ export class SluiceClient {
   ) {
     const credential = tls === undefined ? credentials.createInsecure() : tlsCredentials(tls);
     this.#sessions = new SessionTableClient(target, credential, OPTIONS);
-    this.#device = new DeviceClient(target, credential, { channelOverride: this.#sessions.getChannel() });
+    const options = { channelOverride: this.#sessions.getChannel() };
+    this.#device = new DeviceClient(target, credential, options);
+    this.tunnels = new TunnelCalls({
+      target,
+      credential,
+      options,
+      deadline,
+      connected: () => this.#connected(),
+      explain: (cause) => this.#explain(cause),
+      found: (start) => this.#found(start),
+    });
   }
 
   close(): void {
@@ -178,9 +190,13 @@ export class SluiceClient {
   }
 
   async #one(start: (done: Done<SessionResponse>) => void): Promise<SessionResponse | undefined> {
+    const response = await this.#found(start);
+    return response?.requestStatus === RequestStatus._REJECTED_SESSION_NONEXISTENT ? undefined : response;
+  }
+
+  async #found<T>(start: (done: Done<T>) => void): Promise<T | undefined> {
     try {
-      const response = await this.#call(start);
-      return response.requestStatus === RequestStatus._REJECTED_SESSION_NONEXISTENT ? undefined : response;
+      return await this.#call(start);
     } catch (error) {
       if (error instanceof SluiceError && (error.cause as ServiceError | undefined)?.code === status.NOT_FOUND) {
         return undefined;
@@ -238,8 +254,6 @@ export class SluiceClient {
     return new SluiceError("grpc", text, { cause });
   }
 }
-
-type Done<T> = (error: ServiceError | null, value: T) => void;
 
 function deadline(): { deadline: number } {
   return { deadline: Date.now() + DEADLINE_MS };

@@ -4,19 +4,30 @@
 import { isNode, LineCounter, parseDocument } from "yaml";
 import type { z } from "zod";
 import { SluiceError } from "../errors.js";
-import { IpVersion, type SessionRequest } from "./gen/openoffload.js";
-import { IPV6_BYTES, keysAt, type ProgramSession, programSchema, sessionSchema, show } from "./program-schema.js";
-import { type Ipv4Order, ipv4Value } from "./translate.js";
+import type { SessionRequest } from "./gen/openoffload.js";
+import { show } from "./program-field.js";
+import { keysAt, programSchema } from "./program-schema.js";
+import { sessionSchema, toSessionRequest } from "./program-session.js";
+import { toWantedTunnel } from "./program-tunnel.js";
+import type { Ipv4Order } from "./translate.js";
+import type { WantedTunnel } from "./tunnel-client.js";
 
-export interface ProgramEntry {
-  /** In the list `sessions`, from 0. */
+interface Entry {
+  /** In its list, from 0. */
   readonly index: number;
   /** In the file, from 1. */
   readonly line: number;
+}
+
+export interface ProgramEntry extends Entry {
   readonly request: SessionRequest;
 }
 
+export interface TunnelEntry extends Entry, WantedTunnel {}
+
+/** Tunnels come first, wherever they stand in the file: their packets are what sessions are for. */
 export interface Program {
+  readonly tunnels: readonly TunnelEntry[];
   readonly sessions: readonly ProgramEntry[];
 }
 
@@ -47,12 +58,17 @@ export function parseProgram(text: string, file: string, order: Ipv4Order): Prog
     const rest = mistakes.length > MAX_MISTAKES ? [`and ${mistakes.length - MAX_MISTAKES} more`] : [];
     throw new SluiceError("config", [...mistakes.slice(0, MAX_MISTAKES), ...rest].join("\n"));
   }
-  const sessions = parsed.data.sessions ?? [];
+  const { tunnels, sessions } = parsed.data;
   return {
-    sessions: sessions.map((session, index) => ({
+    tunnels: (tunnels ?? []).map((tunnel, index) => ({
+      index,
+      line: lineOf(["tunnels", index]),
+      ...toWantedTunnel(tunnel, order),
+    })),
+    sessions: (sessions ?? []).map((session, index) => ({
       index,
       line: lineOf(["sessions", index]),
-      request: toRequest(session, order),
+      request: toSessionRequest(session, order),
     })),
   };
 }
@@ -65,7 +81,7 @@ export function parseSession(
 ): SessionRequest {
   const parsed = sessionSchema.safeParse(fields);
   if (parsed.success) {
-    return toRequest(parsed.data, order);
+    return toSessionRequest(parsed.data, order);
   }
   const mistakes = parsed.error.issues.map((issue) => `${String(issue.path.at(-1))}: ${issue.message}`);
   const named = (field: string): string => names[field] ?? field;
@@ -86,28 +102,4 @@ function describe(issue: z.core.$ZodIssue, content: unknown): string {
   const found = issue.path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key], content);
   const expected = issue.code === "invalid_type" && issue.expected === "array" ? "a list" : "a map";
   return `${at || "the file"}: found ${show(found)}, expected ${expected}`;
-}
-
-function toRequest(session: ProgramSession, order: Ipv4Order): SessionRequest {
-  const { source, destination, action, ipv6 } = session;
-  const empty = Buffer.alloc(0);
-  return {
-    sessionId: session.session_id ?? 0n,
-    inLif: session.in_lif,
-    outLif: session.out_lif ?? 0,
-    ipVersion: ipv6 ? IpVersion._IPV6 : IpVersion._IPV4,
-    sourceIp: ipv6 ? 0 : ipv4Value(source, order),
-    sourceIpv6: source.length === IPV6_BYTES ? Buffer.from(source) : empty,
-    sourcePort: session.source_port ?? 0,
-    destinationIp: ipv6 ? 0 : ipv4Value(destination, order),
-    destinationIpv6: destination.length === IPV6_BYTES ? Buffer.from(destination) : empty,
-    destinationPort: session.destination_port ?? 0,
-    protocolId: session.protocol_id,
-    action: {
-      actionType: action.action_type,
-      actionNextHop: action.action_next_hop === undefined ? 0 : ipv4Value(action.action_next_hop, order),
-      actionNextHopV6: Buffer.from(action.action_next_hop_v6 ?? empty),
-    },
-    cacheTimeout: session.cache_timeout ?? 0,
-  };
 }

@@ -6,6 +6,7 @@
 
 import ipaddr from "ipaddr.js";
 import { Action, type NewSession, type SessionInfo } from "../table/session.js";
+import { bytesField, IPV6_BYTES } from "./bytes-field.js";
 import {
   type ActionParameters,
   ActionType,
@@ -36,10 +37,6 @@ const LIF_MASK = 0xffff;
 const VLAN_SHIFT = 16;
 const VLAN_MAX = 4094;
 const PORT_MAX = 0xffff;
-const IPV6_BYTES = 16;
-const IPV6_HEX = 32;
-/** 16 bytes in hexadecimal with a colon after each byte but the last. */
-const IPV6_HEX_MAX = 47;
 
 /** The session that is asked for, or what is wrong with the request. */
 export function toSession(request: SessionRequest, rules: SessionRules): NewSession | string {
@@ -79,11 +76,11 @@ export function toSession(request: SessionRequest, rules: SessionRules): NewSess
     return `ip_version ${request.ipVersion} is neither _IPV4 (0) nor _IPV6 (1)`;
   }
   const ipv6 = request.ipVersion === IpVersion._IPV6;
-  const source = ipv6 ? ipv6Bytes(request.sourceIpv6) : ipv4Bytes(request.sourceIp, rules.ipv4Order);
+  const source = ipv6 ? bytesField(request.sourceIpv6, IPV6_BYTES) : ipv4Bytes(request.sourceIp, rules.ipv4Order);
   if (source === undefined) {
     return `source_ipv6 has ${request.sourceIpv6.length} bytes; 16 bytes or 32 hexadecimal characters are expected`;
   }
-  const destination = ipv6 ? ipv6Bytes(request.destinationIpv6) : ipv4Bytes(request.destinationIp, rules.ipv4Order);
+  const destination = ipv6 ? bytesField(request.destinationIpv6, IPV6_BYTES) : ipv4Bytes(request.destinationIp, rules.ipv4Order);
   if (destination === undefined) {
     return `destination_ipv6 has ${request.destinationIpv6.length} bytes; 16 bytes or 32 hexadecimal characters are expected`;
   }
@@ -158,18 +155,6 @@ export function ipv4Value(bytes: Uint8Array, order: Ipv4Order): number {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getUint32(0, order === "s_addr");
 }
 
-/** Raw, or as hexadecimal characters with or without colons (api.md 4). */
-function ipv6Bytes(field: Buffer): Uint8Array | undefined {
-  if (field.length === IPV6_BYTES) {
-    return field;
-  }
-  if (field.length < IPV6_HEX || field.length > IPV6_HEX_MAX) {
-    return undefined;
-  }
-  const hex = field.toString("latin1").replaceAll(":", "");
-  return /^[0-9a-f]{32}$/i.test(hex) ? Buffer.from(hex, "hex") : undefined;
-}
-
 /** As people write it; also the key of SessionRules.nextHops. */
 export function addressText(bytes: ArrayLike<number>): string {
   return ipaddr.fromByteArray(Array.from(bytes)).toString();
@@ -191,7 +176,7 @@ function toAction(
     return `action_type ${type} is none of _DROP, _FORWARD, _MIRROR, _SNOOP`;
   }
   const v6 = parameters.actionNextHopV6;
-  const address = v6.length > 0 ? ipv6Bytes(v6) : ipv4Bytes(parameters.actionNextHop, rules.ipv4Order);
+  const address = v6.length > 0 ? bytesField(v6, IPV6_BYTES) : ipv4Bytes(parameters.actionNextHop, rules.ipv4Order);
   if (address === undefined) {
     return `action_next_hop_v6 has ${v6.length} bytes; 16 bytes or 32 hexadecimal characters are expected`;
   }

@@ -8,6 +8,9 @@ import { reflectionServices } from "../control/reflection.js";
 import { type Service, serviceName, startServer } from "../control/server.js";
 import { sessionService } from "../control/session-service.js";
 import { statsService } from "../control/stats-service.js";
+import { tunnelService } from "../control/tunnel-service.js";
+import { TunnelWriter } from "../control/tunnel-writer.js";
+import { vxlanService } from "../control/vxlan-service.js";
 import type { Command } from "../memory/worker-words.js";
 import { prepareFile } from "../port/file.js";
 import { type Prepared, prepareInterface } from "../port/interface.js";
@@ -16,13 +19,15 @@ import { WorkerPool } from "../worker/pool.js";
 import { createCore } from "./core.js";
 import { type Watched, watchLinks } from "./links.js";
 import type { Log } from "./log.js";
-import { sessionRules } from "./rules.js";
+import { sessionRules, tunnelNames } from "./rules.js";
 import { addUp, type DeviceTotals, statsResponse } from "./stats.js";
 
 /** Milliseconds that running calls get to end when the device stops. */
 const GRACE = 2000;
 /** Milliseconds between two looks at what workers saw close. */
 const CLOSED_PERIOD = 20;
+/** Milliseconds between two looks for deleted tunnels that need not keep their chain closed any more. */
+const RULES_PERIOD = 1000;
 
 export interface Device {
   /** Where gRPC listens: with the port that was taken when it was 0. */
@@ -53,7 +58,7 @@ export async function startDevice(config: Config, log: Log): Promise<Device> {
       restore();
     });
     const core = createCore(config, { random: randomBytes, now: Date.now() });
-    const { sessions } = core;
+    const { sessions, rules } = core;
     const closed = new ClosedSessions(config.sessions.closedBacklog);
     sessions.onClosed = (info) => closed.push(info);
 
@@ -69,10 +74,15 @@ export async function startDevice(config: Config, log: Log): Promise<Device> {
       const closing = setInterval(() => core.removeClosed(Date.now()), CLOSED_PERIOD);
       undo.push(() => clearInterval(closing));
     }
+    const opening = setInterval(() => rules.age(Date.now()), RULES_PERIOD);
+    undo.push(() => clearInterval(opening));
     undo.push(watchLinks(interfaces, log));
 
     let stopping = false;
     const ready = () => !stopping && pool.serving > 0;
+    const names = tunnelNames(config);
+    const writer = new TunnelWriter({ rules, names, ready, now: Date.now, log });
+    const tunnels = { rules, writer, names, missing: config.api.missingSession, log };
     const totals = () => addUp(config, core.counters);
     const services = [
       sessionService({
@@ -84,6 +94,8 @@ export async function startDevice(config: Config, log: Log): Promise<Device> {
         now: Date.now,
         log,
       }),
+      tunnelService(tunnels),
+      vxlanService(tunnels),
       statsService(() => statsResponse(totals(), core, closed, pool), log),
     ];
     const server = await startServer(config.grpc, [...services, ...standard(services, ready)], log);

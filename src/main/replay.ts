@@ -8,15 +8,14 @@ import { mkdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Config } from "../config/config.js";
 import type { Program } from "../control/program.js";
-import { toSession } from "../control/translate.js";
 import { SluiceError } from "../errors.js";
 import { clearReplay, leftovers, mergeParts, type ReplayInput } from "../port/replay.js";
 import { ReplayClock } from "../port/replay-clock.js";
+import type { RuleInfo } from "../table/rule-table.js";
 import type { SessionInfo } from "../table/session.js";
-import { AddStatus, type SessionTable } from "../table/session-table.js";
 import { WorkerPool } from "../worker/pool.js";
 import { createCore } from "./core.js";
-import { sessionRules } from "./rules.js";
+import { addProgram } from "./program.js";
 import { addUp, type DeviceTotals } from "./stats.js";
 
 export interface ReplayRun {
@@ -38,6 +37,8 @@ export interface ReplayReport extends DeviceTotals {
   readonly sessions: readonly SessionInfo[];
   /** By the time of closing, of equal times by id. */
   readonly closedSessions: readonly SessionInfo[];
+  /** In the order of their creation. */
+  readonly tunnels: readonly RuleInfo[];
 }
 
 /** Name of the report in the output directory; written by whoever asked for the replay. */
@@ -81,10 +82,11 @@ export async function replay(run: ReplayRun): Promise<ReplayReport> {
   try {
     const start = await clock.start();
     // Without a packet the captures have no time.
-    if (run.program !== undefined) addSessions(run.program, sessions, config, Number.isFinite(start) ? start : 0);
+    if (run.program !== undefined) await addProgram(run.program, core, Number.isFinite(start) ? start : 0);
     const age = (now: number) => {
       core.removeClosed(now);
       while (sessions.age(now, Number.POSITIVE_INFINITY));
+      core.rules.age(now);
       return undefined;
     };
     // A worker that died has no next packet: with it the clock may come to the end.
@@ -101,7 +103,7 @@ export async function replay(run: ReplayRun): Promise<ReplayReport> {
   if (cursor !== undefined) alive.push(...sessions.read(cursor, sessions.capacity));
   // Those that came due in one tick, or in one gap, left the timers in no order.
   closedSessions.sort((a, b) => a.endTime - b.endTime || (a.id < b.id ? -1 : 1));
-  return { ...addUp(config, core.counters), sessions: alive, closedSessions };
+  return { ...addUp(config, core.counters), sessions: alive, closedSessions, tunnels: [...core.rules.list()] };
 }
 
 /** Makes the output directory, or clears it of what an earlier replay left: never of an input of this one. */
@@ -128,24 +130,6 @@ function sameFile(a: string, b: string): boolean {
   const [one, other] = [a, b].map((path) => statSync(path, { throwIfNoEntry: false }));
   return one !== undefined && other !== undefined && one.ino === other.ino && one.dev === other.dev;
 }
-
-/** Adds the program's sessions; with one that the device would refuse the replay ends before the first packet. */
-function addSessions(program: Program, sessions: SessionTable, config: Config, now: number): void {
-  const rules = sessionRules(config);
-  const refused: string[] = [];
-  for (const { index, line, request } of program.sessions) {
-    const session = toSession(request, rules);
-    const problem = typeof session === "string" ? session : ADD_PROBLEM[sessions.add(session, now)];
-    if (problem !== undefined) refused.push(`line ${line}, sessions[${index}]: ${problem}`);
-  }
-  if (refused.length > 0) throw new SluiceError("config", `the program does not fit this device:\n  ${refused.join("\n  ")}`);
-}
-
-const ADD_PROBLEM: Record<AddStatus, string | undefined> = {
-  [AddStatus.added]: undefined,
-  [AddStatus.exists]: "its session_id or one of its two flows is taken by an earlier session",
-  [AddStatus.full]: "the session table is full: raise sessions.capacity",
-};
 
 function bytesRead({ ports }: DeviceTotals): number {
   return ports.reduce((sum, port) => sum + port.rxBytes + port.rxPackets * RECORD_HEADER, 0);

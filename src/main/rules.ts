@@ -1,7 +1,8 @@
-// What the control room needs of the configuration to understand a session request.
+// What the control room needs of the configuration to understand a request.
 
 import type { Config } from "../config/config.js";
 import { addressText, type SessionRules } from "../control/translate.js";
+import type { TunnelNames } from "../control/tunnel-rule.js";
 
 export function sessionRules({ api, sessions, ports, nextHops }: Config): SessionRules {
   const uplinks = ports.filter((port) => port.role === "uplink");
@@ -10,5 +11,20 @@ export function sessionRules({ api, sessions, ports, nextHops }: Config): Sessio
     defaultTimeout: sessions.defaultTimeout,
     nextHops: new Map(nextHops.map(({ ip }, index) => [addressText(ip), index])),
     lifs: new Map(uplinks.map((port) => [port.lif, ports[port.peer]?.lif ?? 0])),
+  };
+}
+
+export function tunnelNames({ api, ports, tunnels }: Config): TunnelNames {
+  const receiving = ports.filter((port) => port.role !== "named");
+  const interfaces = receiving.flatMap(({ driver, index }): [string, number][] =>
+    driver.driver === "af_packet" ? [[driver.interface, index]] : [],
+  );
+  return {
+    ipv4Order: api.ipv4Order,
+    // An interface may be called 1: then the logical interface of that number is meant.
+    ports: new Map([...interfaces, ...receiving.map(({ name, index }): [string, number] => [name, index])]),
+    portNames: ports.map(({ name }) => name),
+    geneve: tunnels.geneve,
+    vxlan: tunnels.vxlan,
   };
 }

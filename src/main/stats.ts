@@ -92,6 +92,7 @@ function sum<T>(list: readonly T[], value: (item: T) => number): number {
 /** As sluice.v1 answers it. */
 export function statsResponse(totals: DeviceTotals, core: Core, closed: ClosedSessions, pool: WorkerPool): StatsResponse {
   const { stats, capacity } = core.sessions;
+  const { rules } = core;
   return {
     ports: totals.ports.map((port) => ({
       name: port.name,
@@ -121,6 +122,12 @@ export function statsResponse(totals: DeviceTotals, core: Core, closed: ClosedSe
       closedByTcp: BigInt(stats.closedByTcp),
       closedWaiting: BigInt(closed.waiting),
       closedDropped: BigInt(closed.dropped),
+    },
+    tunnels: {
+      capacity: BigInt(rules.capacity),
+      active: BigInt(rules.size),
+      closing: BigInt(rules.closing),
+      shapes: BigInt(rules.shapes),
     },
   };
 }

@@ -86,6 +86,8 @@ const PROCEDURES: Record<NewRule["tunnel"]["kind"], Procedure> = {
   "vxlan-encap": Procedure.vxlanEncap,
   "vxlan-decap": Procedure.vxlanDecap,
 };
+/** UDP-encapsulated ESP (RFC 3948): nothing else is looked for there. */
+const NAT_T_PORT = 4500;
 const FIRST_ASSIGNED = 2_147_483_647n;
 
 export class RuleTable {
@@ -136,6 +138,37 @@ export class RuleTable {
 
   get size(): number {
     return this.#rules.size;
+  }
+
+  /** Combinations of fields and prefix lengths in use, of SHAPES. */
+  get shapes(): number {
+    return this.#shapes.size;
+  }
+
+  /** Deleted rules that keep their chain closed. */
+  get closing(): number {
+    return this.#tombs.length;
+  }
+
+  /** Resolves when the records of what was updated and deleted so far are free again. */
+  async settled(): Promise<void> {
+    // Two grace periods: a deleted rule may push an older one out of the chains that are kept closed.
+    for (let i = 0; i < 2; i++) await new Promise<void>((resolve) => this.#retirement.after(resolve));
+  }
+
+  /** Whether its UDP port announces something else already: to another rule, or by its standard. */
+  clashes(rule: NewRule): boolean {
+    const port = portOf(rule);
+    if (port === undefined) return false;
+    if (port === NAT_T_PORT) return true;
+    const own = rule.tunnel.kind === "vxlan-decap" ? Header.vxlan : Header.geneve;
+    if (port === GENEVE_PORT || port === VXLAN_PORT) return this.#ports[port] !== own;
+    const counts = this.#portUsers.get(port);
+    if (counts === undefined) return false;
+    const others = counts[own === Header.vxlan ? Header.geneve : Header.vxlan];
+    const before = this.#rules.get(rule.id)?.rule;
+    const itself = before !== undefined && portOf(before) === port && before.tunnel.kind !== rule.tunnel.kind ? 1 : 0;
+    return others > itself;
   }
 
   has(id: bigint): boolean {

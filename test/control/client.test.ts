@@ -126,6 +126,7 @@ t.test("finds the session that was created last, by its place or by walking on f
       fates: [],
       workers: [],
       sessions: { ...sessions, closedByTcp: 0n, closedWaiting: 0n, closedDropped: 0n },
+      tunnels: undefined,
     };
     return statsService(() => stats, pino({ level: "silent" }));
   };
@@ -160,7 +161,7 @@ t.test("finds the session that was created last, by its place or by walking on f
 });
 
 t.test("reads the device's statistics", async (t) => {
-  const stats = { ports: [], fates: [], workers: [], sessions: undefined };
+  const stats = { ports: [], fates: [], workers: [], sessions: undefined, tunnels: undefined };
   const server = await startServer({ listen: "127.0.0.1:0" }, [statsService(() => stats, pino({ level: "silent" }))]);
   const client = new SluiceClient(`127.0.0.1:${server.port}`);
   t.teardown(async () => {

@@ -118,6 +118,7 @@ t.test("Device.Stats answers what the device counts", async (t) => {
       closedWaiting: 17n,
       closedDropped: 18n,
     },
+    tunnels: { capacity: 19n, active: 20n, closing: 21n, shapes: 22n },
   };
   const server = await startServer({ listen: "127.0.0.1:0" }, [statsService(() => stats, pino({ level: "silent" }))]);
   t.teardown(() => server.stop(100));

@@ -15,7 +15,7 @@ import { codeOf, until } from "./calls.js";
 import { noOpenssl, Pems } from "./pems.js";
 
 const skip = noOpenssl();
-const STATS: StatsResponse = { ports: [], fates: [], workers: [], sessions: undefined };
+const STATS: StatsResponse = { ports: [], fates: [], workers: [], sessions: undefined, tunnels: undefined };
 
 interface Tested {
   readonly server: RunningServer;

@@ -18,7 +18,7 @@ export function replayCommand(sluice: Command): void {
     .description("Sends captures through a device whose clock is theirs, and writes what comes out, with a report.")
     .requiredOption("--in <port=file>", "capture that arrives on a port, as in 1=a.pcap or host1=b.pcap; may be repeated", append)
     .option("-c, --config <file>", "configuration file; without one: uplinks 1 and 2 with host ports")
-    .option("--program <file>", "sessions to add before the first packet")
+    .option("--program <file>", "tunnels and sessions to add before the first packet")
     .requiredOption("--out <directory>", "where the captures of what was sent and report.json are written")
     .addOption(new Option("--seed <n>", "for everything random in a run").argParser(whole(0)).default(1))
     .addOption(

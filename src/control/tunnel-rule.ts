@@ -1,0 +1,213 @@
+// Tunnel requests to rules and back (api.md 11, datapath.md "The tunnels"). Back: the request as the device understands it,
+// in the form in which it could be sent again.
+//
+// Leniency that clients need: option_length is advisory; inner MACs of an encapsulation that carries IP are ignored.
+
+import type { NewRule, Next, Tunnel, TunnelSettings } from "../table/rule.js";
+import type { VxlanEncap, VxlanTunnelRequest } from "./gen/sluice_tunnel.js";
+import {
+  Action,
+  type Geneve,
+  type GeneveEncap,
+  type GeneveOption,
+  type IpTunnelRequest,
+  Operation,
+} from "./gen/tunneloffload.js";
+import { fromMac, fromOuter, toMac, toOuter } from "./tunnel-address.js";
+import {
+  invalidCapabilities,
+  invalidField,
+  invalidGeneveField,
+  invalidOption,
+  missingFields,
+  notSupported,
+  tooManyOptions,
+} from "./tunnel-fault.js";
+import { fromMatch, type MatchNames, toMatch } from "./tunnel-match.js";
+
+/** A request of either service. */
+export interface TunnelRequest extends Omit<IpTunnelRequest, "tunnel"> {
+  tunnel: IpTunnelRequest["tunnel"] | VxlanTunnelRequest["tunnel"];
+}
+
+/** What of the configuration a rule depends on. */
+export interface TunnelNames extends MatchNames {
+  /** Settings that tunnels begin with. */
+  readonly geneve: TunnelSettings;
+  readonly vxlan: TunnelSettings;
+}
+
+/** Options of the least length, 4 bytes, that fit behind a Geneve header. */
+export const MAX_OPTIONS = 63;
+const MAX_WORDS = 63;
+const WORD = 4;
+const OPTION_HEADER = 4;
+const MAX_DATA = 124;
+const CRITICAL = 0x80;
+const VNI_MAX = 0xff_ffff;
+const ETHERNET = 0x6558;
+const IPV4 = 0x0800;
+const IPV6 = 0x86dd;
+
+/** @param settings of the rule that it replaces; undefined: what the configuration says */
+export function toRule(request: TunnelRequest, names: TunnelNames, settings?: TunnelSettings): NewRule {
+  if (request.matchCriteria === undefined) {
+    throw missingFields("match_criteria is missing: give it, if only an empty one, which matches all untagged packets");
+  }
+  const { nextAction } = request;
+  if (nextAction !== Action.NONE && nextAction !== Action.FORWARD && nextAction !== Action.RECIRCULATE) {
+    throw invalidField(`next_action ${nextAction} is none of NONE (0), FORWARD (1), RECIRCULATE (2)`);
+  }
+  const match = toMatch(request.matchCriteria, names);
+  const tunnel = toTunnel(request, names);
+  if (tunnel.kind === "geneve-encap" && tunnel.protocol !== ETHERNET && match.ip?.ipv6 === (tunnel.protocol === IPV4)) {
+    const [carried, matched] = match.ip.ipv6 ? ["IPv4", "IPv6"] : ["IPv6", "IPv4"];
+    throw invalidCapabilities(
+      `geneve_encap.protocol_type carries ${carried} and match_criteria matches ${matched}: give one of them`,
+    );
+  }
+  const { kind } = tunnel;
+  const header = match.header?.kind;
+  if ((kind === "geneve-decap" && header === "esp") || (kind === "vxlan-decap" && header !== undefined && header !== "vxlan")) {
+    const [decap, wanted] =
+      kind === "geneve-decap" ? ["geneve_decap", "geneve_match (or vxlan_match)"] : ["vxlan_decap", "vxlan_match"];
+    throw invalidCapabilities(`${decap} cannot take what its match is for: match with ${wanted}, or with neither`);
+  }
+  const vxlan = kind === "vxlan-encap" || kind === "vxlan-decap";
+  return {
+    id: request.tunnelId,
+    match,
+    next: nextAction as number as Next,
+    tunnel,
+    settings: settings ?? (vxlan ? names.vxlan : names.geneve),
+  };
+}
+
+/** `vxlan`: in the words of sluice.v1. In those of the API a VXLAN encapsulation has no tunnel. */
+export function fromRule(rule: NewRule, names: MatchNames, vxlan: boolean): TunnelRequest {
+  const { id, match, next, tunnel } = rule;
+  const named = fromMatch(match, names);
+  // What makes a GeneveDecap one of VXLAN.
+  const implied = tunnel.kind === "vxlan-decap" && !vxlan && named.match === undefined;
+  return {
+    tunnelId: id,
+    operation: Operation._CREATE,
+    matchCriteria: implied
+      ? { ...named, match: { $case: "vxlanMatch", value: { vni: 0, macMatch: undefined, ipMatch: undefined } } }
+      : named,
+    nextAction: next as number as Action,
+    tunnel: fromTunnel(tunnel, names, vxlan),
+  };
+}
+
+function toTunnel({ tunnel, matchCriteria }: TunnelRequest, names: MatchNames): Tunnel {
+  switch (tunnel?.$case) {
+    case undefined:
+      throw notSupported("there is no tunnel in the request: give geneve (or, to sluice.v1.Tunnels, vxlan_encap or vxlan_decap)");
+    case "geneve":
+      return toGeneve(tunnel.value, matchCriteria?.match?.$case === "vxlanMatch", names);
+    case "vxlanEncap":
+      return toVxlanEncap(tunnel.value, names);
+    case "vxlanDecap":
+      return { kind: "vxlan-decap" };
+    case "ipsecTunnel":
+      throw notSupported("ipsec_tunnel is not supported yet: give geneve");
+    case "nat":
+      throw notSupported("nat is not supported yet: give geneve");
+  }
+}
+
+function fromTunnel(tunnel: Tunnel, names: MatchNames, vxlan: boolean): TunnelRequest["tunnel"] {
+  switch (tunnel.kind) {
+    case "geneve-encap":
+      return { $case: "geneve", value: { encapDecap: { $case: "geneveEncap", value: fromGeneveEncap(tunnel, names) } } };
+    case "geneve-decap":
+      return { $case: "geneve", value: { encapDecap: { $case: "geneveDecap", value: {} } } };
+    case "vxlan-decap":
+      if (vxlan) return { $case: "vxlanDecap", value: {} };
+      return { $case: "geneve", value: { encapDecap: { $case: "geneveDecap", value: {} } } };
+    case "vxlan-encap": {
+      if (!vxlan) return undefined;
+      const { outer, innerMac, vni } = tunnel;
+      return { $case: "vxlanEncap", value: { ip: fromOuter(outer, names.ipv4Order), innerMacPair: fromMac(innerMac), vni } };
+    }
+  }
+}
+
+function toGeneve({ encapDecap }: Geneve, vxlan: boolean, names: MatchNames): Tunnel {
+  if (encapDecap === undefined) throw notSupported("geneve is empty: give geneve_encap or geneve_decap");
+  if (encapDecap.$case === "geneveDecap") return { kind: vxlan ? "vxlan-decap" : "geneve-decap" };
+  return toGeneveEncap(encapDecap.value, names);
+}
+
+function toGeneveEncap(encap: GeneveEncap, names: MatchNames): Tunnel {
+  const { vni, protocolType } = encap;
+  if (vni > VNI_MAX) throw invalidGeneveField(`geneve_encap.vni ${vni} is past ${VNI_MAX}: it has 24 bits`);
+  const protocol = protocolType === 0 ? ETHERNET : protocolType;
+  if (protocol !== ETHERNET && protocol !== IPV4 && protocol !== IPV6) {
+    const found = `0x${protocol.toString(16)}`;
+    throw invalidGeneveField(
+      `geneve_encap.protocol_type ${found}: give 0x6558 (Ethernet, also 0), 0x0800 (IPv4) or 0x86dd (IPv6)`,
+    );
+  }
+  if (encap.optionLength > MAX_WORDS) {
+    throw invalidGeneveField(
+      `geneve_encap.option_length ${encap.optionLength} is past ${MAX_WORDS} words; 0 lets the device count`,
+    );
+  }
+  const options = encap.geneveOption.map(toOption);
+  const words = options.reduce((sum, { data }) => sum + (OPTION_HEADER + data.length) / WORD, 0);
+  if (words > MAX_WORDS) {
+    throw tooManyOptions(
+      `geneve_encap.geneve_option has ${words} words of 4 bytes in all: give at most ${MAX_WORDS}, headers included`,
+    );
+  }
+  if (encap.criticalOptionPresent && !options.some(({ type }) => (type & CRITICAL) !== 0)) {
+    throw invalidGeneveField(
+      "geneve_encap.critical_option_present is set, and no option has the critical bit (0x80) in its type: set that, or leave this away",
+    );
+  }
+  const outer = toOuter(encap.ip, names.ipv4Order, "geneve_encap", invalidGeneveField);
+  const mac = toMac(encap.innerMacPair, "geneve_encap.inner_mac_pair", invalidGeneveField);
+  const innerMac = protocol === ETHERNET ? (mac ?? {}) : {};
+  return { kind: "geneve-encap", outer, vni, protocol, innerMac, control: encap.controlPacket, options };
+}
+
+function fromGeneveEncap(tunnel: Extract<Tunnel, { kind: "geneve-encap" }>, names: MatchNames): GeneveEncap {
+  const { outer, vni, protocol, innerMac, control, options } = tunnel;
+  return {
+    ip: fromOuter(outer, names.ipv4Order),
+    innerMacPair: fromMac(innerMac),
+    optionLength: options.reduce((sum, { data }) => sum + (OPTION_HEADER + data.length) / WORD, 0),
+    controlPacket: control,
+    criticalOptionPresent: options.some(({ type }) => (type & CRITICAL) !== 0),
+    vni,
+    protocolType: protocol,
+    geneveOption: options.map(({ class: optionClass, type, data }) => ({
+      optionClass,
+      type,
+      length: data.length / WORD,
+      data: Buffer.from(data),
+    })),
+  };
+}
+
+function toOption({ optionClass, type, length, data }: GeneveOption, i: number) {
+  const at = `geneve_encap.geneve_option[${i}]`;
+  if (optionClass > 0xffff) throw invalidOption(`${at}.option_class ${optionClass} is past 65535: it has 16 bits`);
+  if (type > 0xff) throw invalidOption(`${at}.type ${type} is past 255: it has 8 bits`);
+  if (data.length > MAX_DATA || data.length % WORD !== 0) {
+    throw invalidOption(`${at}.data has ${data.length} bytes: give 0 to ${MAX_DATA}, in multiples of ${WORD}`);
+  }
+  if (length * WORD !== data.length) {
+    throw invalidOption(`${at}.length ${length} is not that of its data: give ${data.length / WORD} for ${data.length} bytes`);
+  }
+  return { class: optionClass, type, data: Uint8Array.from(data) };
+}
+
+function toVxlanEncap(encap: VxlanEncap, names: MatchNames): Tunnel {
+  if (encap.vni > VNI_MAX) throw invalidField(`vxlan_encap.vni ${encap.vni} is past ${VNI_MAX}: it has 24 bits`);
+  const outer = toOuter(encap.ip, names.ipv4Order, "vxlan_encap", invalidField);
+  const innerMac = toMac(encap.innerMacPair, "vxlan_encap.inner_mac_pair", invalidField) ?? {};
+  return { kind: "vxlan-encap", outer, vni: encap.vni, innerMac };
+}

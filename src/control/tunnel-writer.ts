@@ -1,0 +1,253 @@
+// Carries tunnel requests out, in order (api.md 12, 13). First each is planned against the table as it will be when its turn
+// comes, then all are committed in the same turn of the event loop: so a batch that does not fit changes nothing.
+//
+// Batches of all clients wait in line: each begins when the table has its records of the one before back, so that however
+// fast clients write, slots in their grace period are bounded.
+
+import type { BaseLogger } from "pino";
+import type { NewRule, TunnelSettings } from "../table/rule.js";
+import { RuleStatus, type RuleTable } from "../table/rule-table.js";
+import { AddTunnelStatus, Operation } from "./gen/tunneloffload.js";
+import {
+  alreadyExists,
+  invalidCapabilities,
+  invalidField,
+  invalidTunnelId,
+  missingFields,
+  TunnelFault,
+  tableFull,
+  unavailable,
+} from "./tunnel-fault.js";
+import { merge } from "./tunnel-merge.js";
+import { fromRule, type TunnelNames, type TunnelRequest, toRule } from "./tunnel-rule.js";
+
+/** As many requests as the table has records for beyond its capacity (rule-memory.ts). */
+export const BATCH = 64;
+
+export interface Outcome {
+  /** The assigned one where the request asked for that. */
+  readonly id: bigint;
+  /** Undefined: carried out. */
+  readonly fault?: TunnelFault;
+}
+
+export interface TunnelWriterOptions {
+  readonly rules: RuleTable;
+  readonly names: TunnelNames;
+  /** Can the device serve tunnels? */
+  readonly ready: () => boolean;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  readonly log: Pick<BaseLogger, "warn">;
+}
+
+type Step =
+  | { readonly kind: "create" | "update"; readonly rule: NewRule }
+  | { readonly kind: "delete"; readonly id: bigint }
+  | TunnelFault;
+
+export class TunnelWriter {
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(private readonly options: TunnelWriterOptions) {}
+
+  get ready(): boolean {
+    return this.options.ready();
+  }
+
+  /**
+   * At most BATCH requests. `whole`: all, or where capacity is wanting none. `gone`: asked when their turn has come; true
+   * drops them, and resolves with nothing. Resolves when no packet goes through deleted tunnels any more.
+   */
+  async write(requests: readonly TunnelRequest[], whole: boolean, gone = () => false): Promise<Outcome[]> {
+    const deletions: Promise<unknown>[] = [];
+    const outcomes = await this.#inLine(() => (gone() ? [] : this.#write(requests, whole, deletions)));
+    await Promise.all(deletions);
+    return outcomes;
+  }
+
+  /** Undefined: there is no such tunnel. A string: what is wrong with these settings for it. */
+  setSettings(id: bigint, changes: Partial<TunnelSettings>): Promise<TunnelSettings | string | undefined> {
+    const { rules } = this.options;
+    return this.#inLine(() => {
+      const rule = rules.get(id)?.rule;
+      if (rule === undefined) return undefined;
+      const changed = { ...rule, settings: { ...rule.settings, ...changes } };
+      if (rules.clashes(changed)) return clash(changed);
+      rules.update(changed);
+      return changed.settings;
+    });
+  }
+
+  #inLine<T>(act: () => T): Promise<T> {
+    const turn = this.#last.then(() => this.options.rules.settled()).then(act);
+    this.#last = turn.catch(() => {});
+    return turn;
+  }
+
+  #write(requests: readonly TunnelRequest[], whole: boolean, deletions: Promise<unknown>[]): Outcome[] {
+    const { rules, ready } = this.options;
+    if (!ready()) {
+      const fault = unavailable("the device is starting, stopping, or has no worker: try again");
+      return requests.map(({ tunnelId }) => ({ id: tunnelId, fault }));
+    }
+    const plan = new Plan(this.options);
+    const steps = requests.map((request) => plan.add(request));
+    if (whole && plan.peak > rules.capacity) {
+      const fault = tableFull(
+        `the tunnel table has ${rules.capacity} places and the stream needs ${plan.peak}: none of it was carried out; ` +
+          "delete tunnels, send fewer, or raise tunnels.capacity",
+      );
+      return steps.map((step, i) => ({
+        id: (requests[i] as TunnelRequest).tunnelId,
+        fault: step instanceof TunnelFault ? step : fault,
+      }));
+    }
+    const outcomes = steps.map((step, i) => this.#commit(step, (requests[i] as TunnelRequest).tunnelId, deletions));
+    this.#remark(steps, outcomes);
+    return outcomes;
+  }
+
+  #commit(step: Step, id: bigint, deletions: Promise<unknown>[]): Outcome {
+    if (step instanceof TunnelFault) return { id, fault: step };
+    const { rules, now } = this.options;
+    if (step.kind === "delete") {
+      if (!rules.has(id)) return { id, fault: unknownId(id) };
+      deletions.push(rules.delete(id, now()));
+      return { id };
+    }
+    const { tunnelId } = step.rule.match;
+    // Planned, but its own creation failed.
+    if (step.kind === "create" && tunnelId !== undefined && !rules.has(tunnelId)) return { id, fault: unknownMatch(tunnelId) };
+    if (rules.clashes(step.rule)) return { id, fault: invalidField(clash(step.rule)) };
+    const status = step.kind === "create" ? rules.add(step.rule, now()) : rules.update(step.rule);
+    switch (status) {
+      case RuleStatus.done:
+        return { id: step.kind === "create" ? rules.lastId : id };
+      case RuleStatus.exists:
+        return { id, fault: exists(id) };
+      case RuleStatus.missing:
+        return { id, fault: unknownId(id) };
+      case RuleStatus.full:
+        return {
+          id,
+          fault: tableFull(`the tunnel table is full (${rules.capacity}): delete tunnels, or raise tunnels.capacity`),
+        };
+      case RuleStatus.shapes:
+        return {
+          id,
+          fault: invalidCapabilities(
+            "match_criteria is one combination of fields and prefix lengths too many for the device: use combinations that other tunnels have",
+          ),
+        };
+    }
+  }
+
+  /** Decapsulation decides by its match alone: what anyone sends to any address comes out of such a tunnel. */
+  #remark(steps: readonly Step[], outcomes: readonly Outcome[]): void {
+    const open = steps.flatMap((step, i) => {
+      const { id, fault } = outcomes[i] as Outcome;
+      if (fault !== undefined || step instanceof TunnelFault || step.kind !== "create") return [];
+      const { match, tunnel } = step.rule;
+      const decap = tunnel.kind === "geneve-decap" || tunnel.kind === "vxlan-decap";
+      return decap && match.ip?.destination === undefined ? [id] : [];
+    });
+    if (open.length === 0) return;
+    const shown = open.length > 4 ? `${open.slice(0, 4).join(", ")} and ${open.length - 4} more` : open.join(", ");
+    const what = open.length === 1 ? `tunnel ${shown} decapsulates` : `tunnels ${shown} decapsulate`;
+    this.options.log.warn(`${what} packets to any address: name the outer destination in match_criteria if that is not meant`);
+  }
+}
+
+/** The table as it will be when the steps so far are done. */
+class Plan {
+  /** Undefined: deleted. */
+  readonly #changed = new Map<bigint, NewRule | undefined>();
+  #size: number;
+  /** The most tunnels that there would be at any moment. */
+  peak: number;
+
+  constructor(private readonly options: Pick<TunnelWriterOptions, "rules" | "names">) {
+    this.#size = options.rules.size;
+    this.peak = this.#size;
+  }
+
+  add(request: TunnelRequest): Step {
+    try {
+      return this.#step(request);
+    } catch (error) {
+      if (error instanceof TunnelFault) return error;
+      throw error;
+    }
+  }
+
+  #step(request: TunnelRequest): Step {
+    const { tunnelId: id, operation } = request;
+    const { names } = this.options;
+    const before = id === 0n ? undefined : this.#get(id);
+    if (operation === Operation._CREATE) {
+      if (before !== undefined) throw exists(id);
+      this.#known(request);
+      const rule = toRule(request, names);
+      if (id !== 0n) this.#changed.set(id, rule);
+      this.peak = Math.max(this.peak, ++this.#size);
+      return { kind: "create", rule };
+    }
+    if (operation === Operation._NONE) {
+      throw missingFields("operation is _NONE: give _CREATE, _UPDATE or _DELETE");
+    }
+    if (operation !== Operation._UPDATE && operation !== Operation._DELETE) {
+      throw invalidField(`operation ${operation} is none of _CREATE (1), _UPDATE (2), _DELETE (3)`);
+    }
+    if (before === undefined) throw unknownId(id);
+    if (operation === Operation._DELETE) {
+      this.#changed.set(id, undefined);
+      this.#size--;
+      return { kind: "delete", id };
+    }
+    this.#known(request);
+    const vxlan = request.tunnel === undefined ? before.tunnel.kind === "vxlan-encap" : !isGeneveDecap(request.tunnel);
+    const rule = toRule(merge(fromRule(before, names, vxlan), request), names, before.settings);
+    this.#changed.set(id, rule);
+    return { kind: "update", rule };
+  }
+
+  #get(id: bigint): NewRule | undefined {
+    return this.#changed.has(id) ? this.#changed.get(id) : this.options.rules.get(id)?.rule;
+  }
+
+  /** A tunnel_id that the request itself names; one that the tunnel had may be gone by now. */
+  #known({ matchCriteria }: TunnelRequest): void {
+    const id = matchCriteria?.tunnelId ?? 0n;
+    if (id !== 0n && this.#get(id) === undefined) {
+      throw unknownMatch(id);
+    }
+  }
+}
+
+/** It may mean VXLAN: then a tunnel is merged with it in the API's words. */
+function isGeneveDecap(tunnel: NonNullable<TunnelRequest["tunnel"]>): boolean {
+  return tunnel.$case === "geneve" && tunnel.value.encapDecap?.$case === "geneveDecap";
+}
+
+function exists(id: bigint): TunnelFault {
+  return alreadyExists(`tunnel ${id} exists already: _UPDATE or _DELETE it, or choose another tunnel_id (0: the device does)`);
+}
+
+function unknownId(id: bigint): TunnelFault {
+  return invalidTunnelId(
+    id === 0n ? "tunnel_id is missing: give that of the tunnel" : `there is no tunnel ${id}: _CREATE it first`,
+  );
+}
+
+function unknownMatch(id: bigint): TunnelFault {
+  return invalidTunnelId(`match_criteria.tunnel_id ${id}: there is no such tunnel; create it first, in this stream or before`);
+}
+
+function clash({ settings }: NewRule): string {
+  return `UDP port ${settings.udpPort} is where other tunnels of the device expect another header: choose another udp_port`;
+}
+
+export function statusOf(outcome: Outcome): AddTunnelStatus {
+  return outcome.fault?.status ?? AddTunnelStatus._TUNNEL_ACCEPTED;
+}

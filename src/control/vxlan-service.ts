@@ -1,0 +1,53 @@
+// sluice.v1.Tunnels: VXLAN tunnels, and the options of any tunnel.
+
+import { type handleClientStreamingCall, status } from "@grpc/grpc-js";
+import { createTunnels } from "./create-tunnels.js";
+import { type TunnelOptions, type TunnelsServer, TunnelsService, type VxlanTunnelRequest } from "./gen/sluice_tunnel.js";
+import type { TunnelId } from "./gen/tunneloffload.js";
+import { RpcError, unary } from "./handler.js";
+import type { Service } from "./server.js";
+import { fromSettings, toSettings } from "./tunnel-options.js";
+import { fromRule } from "./tunnel-rule.js";
+import type { TunnelServiceOptions } from "./tunnel-service.js";
+
+export function vxlanService({ rules, writer, names, log }: TunnelServiceOptions): Service {
+  const handlers: Handlers = {
+    createVxlanTunnel: createTunnels<VxlanTunnelRequest>("CreateVxlanTunnel", writer, log),
+    getVxlanTunnel: unary<TunnelId, VxlanTunnelRequest>("GetVxlanTunnel", log, ({ tunnelId }) => {
+      const rule = rules.get(tunnelId)?.rule;
+      if (rule === undefined) throw missing(tunnelId);
+      if (rule.tunnel.kind !== "vxlan-encap" && rule.tunnel.kind !== "vxlan-decap") {
+        throw new RpcError(status.NOT_FOUND, `tunnel ${tunnelId} is not a VXLAN tunnel: IpTunnelService.GetIpTunnel has it`);
+      }
+      return fromRule(rule, names, true) as VxlanTunnelRequest;
+    }),
+    setTunnelOptions: unary<TunnelOptions, TunnelOptions>("SetTunnelOptions", log, async (options) => {
+      const changes = toSettings(options);
+      if (typeof changes === "string") throw new RpcError(status.INVALID_ARGUMENT, changes);
+      const settings = await writer.setSettings(options.tunnelId, changes);
+      if (settings === undefined) throw missing(options.tunnelId);
+      if (typeof settings === "string") throw new RpcError(status.INVALID_ARGUMENT, settings);
+      return fromSettings(options.tunnelId, settings);
+    }),
+    getTunnelOptions: unary<TunnelId, TunnelOptions>("GetTunnelOptions", log, ({ tunnelId }) => {
+      const rule = rules.get(tunnelId)?.rule;
+      if (rule === undefined) throw missing(tunnelId);
+      return fromSettings(tunnelId, rule.settings);
+    }),
+  };
+  return { definition: DEFINITION, handlers, end: () => {} };
+}
+
+function missing(id: bigint): RpcError {
+  return new RpcError(status.NOT_FOUND, `there is no tunnel ${id}`);
+}
+
+/** As generated, but for the answer that can be long: it comes encoded. */
+type Handlers = Omit<TunnelsServer, "createVxlanTunnel"> & {
+  createVxlanTunnel: handleClientStreamingCall<VxlanTunnelRequest, Buffer>;
+};
+
+const DEFINITION = {
+  ...TunnelsService,
+  createVxlanTunnel: { ...TunnelsService.createVxlanTunnel, responseSerialize: (message: Buffer) => message },
+};
