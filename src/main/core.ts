@@ -53,6 +53,7 @@ export function createCore(config: Config, options: CoreOptions): Core {
     sourceMac: Uint8Array.from(sourceMac),
     destinationMac: Uint8Array.from(destinationMac),
   }));
+  for (const shared of [ruleMemory.records, ...ruleMemory.lanes]) native.adviseHuge(new Uint8Array(shared));
   const table = new Routes(routes);
   const nextHops = config.nextHops.map(({ reach }) =>
     "tunnel" in reach ? { port: -1, mac: new Uint8Array(6) } : { port: reach.port, mac: Uint8Array.from(reach.mac) },

@@ -6,6 +6,7 @@
 
 import { finish, type HashKey, mix } from "./flow.js";
 import { Class, Control, KEY_WORDS, Rule, type RuleMemory, SHAPES, Shape } from "./rule-memory.js";
+import { SKEW } from "./session-memory.js";
 
 export class RuleLookup {
   readonly records: Int32Array;
@@ -33,13 +34,13 @@ export class RuleLookup {
 
   constructor(memory: RuleMemory, worker: number) {
     this.#control = new Int32Array(memory.shapes);
-    this.records = new Int32Array(memory.records);
-    this.recordHalves = new Uint16Array(memory.records);
-    this.recordBytes = new Uint8Array(memory.records);
+    this.records = new Int32Array(memory.records, SKEW);
+    this.recordHalves = new Uint16Array(memory.records, SKEW);
+    this.recordBytes = new Uint8Array(memory.records, SKEW);
     this.#live = new Int32Array(memory.live);
     this.#dead = new Int32Array(memory.dead);
     this.ports = new Uint8Array(memory.ports);
-    this.lanes = new Float64Array(memory.lanes[worker]);
+    this.lanes = new Float64Array(memory.lanes[worker], SKEW);
     this.key = memory.key;
   }
 

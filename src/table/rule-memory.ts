@@ -17,6 +17,7 @@
 // lanes    one array per worker: the tunnel's counters, a cache line per number.
 
 import type { HashKey } from "./flow.js";
+import { SKEW } from "./session-memory.js";
 
 /** Where a word of a packet is counted from. */
 export const enum Base {
@@ -222,7 +223,7 @@ export function allocateRules(capacity: number, workers: number, key: HashKey): 
     live: new SharedArrayBuffer(heads * 4),
     dead: new SharedArrayBuffer(heads * 4),
     ports: new SharedArrayBuffer(65_536),
-    records: new SharedArrayBuffer(slots * Rule.size * 4),
-    lanes: Array.from({ length: workers }, () => new SharedArrayBuffer(slots * TunnelLane.words * 8)),
+    records: new SharedArrayBuffer(SKEW + slots * Rule.size * 4),
+    lanes: Array.from({ length: workers }, () => new SharedArrayBuffer(SKEW + slots * TunnelLane.words * 8)),
   };
 }

@@ -15,6 +15,7 @@ import { Retirement } from "./retire.js";
 import type { NewRule, TunnelCounters } from "./rule.js";
 import { GENEVE_PORT, portOf, type RuleKey, ruleKey, VXLAN_PORT } from "./rule-key.js";
 import { Control, Header, Op, Procedure, Rule, type RuleMemory, SHAPES, Shape, TunnelLane } from "./rule-memory.js";
+import { SKEW } from "./session-memory.js";
 
 export const enum RuleStatus {
   done,
@@ -124,13 +125,13 @@ export class RuleTable {
     this.#options = options;
     this.#retirement = new Retirement(grace);
     this.#control = new Int32Array(memory.shapes);
-    this.#records = new Int32Array(memory.records);
+    this.#records = new Int32Array(memory.records, SKEW);
     this.#live = new Int32Array(memory.live);
     this.#dead = new Int32Array(memory.dead);
     this.#ports = new Uint8Array(memory.ports);
     this.#ports[GENEVE_PORT] = Header.geneve;
     this.#ports[VXLAN_PORT] = Header.vxlan;
-    this.#lanes = memory.lanes.map((lane) => new Float64Array(lane));
+    this.#lanes = memory.lanes.map((lane) => new Float64Array(lane, SKEW));
   }
 
   get size(): number {
