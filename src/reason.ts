@@ -9,6 +9,8 @@ export const enum Fate {
   fromHost,
   copied,
   tunneled,
+  outerFragment,
+  packetTooBig,
   // The miss path: to the host port, or to the peer uplink where there is none
   noSession,
   snooped,
@@ -52,6 +54,9 @@ export const enum Fate {
   geneveControlLimited,
   vxlanFlags,
   vxlanInnerVlan,
+  tooBig,
+  // Ended here by design
+  fragmented,
   count,
 }
 
@@ -71,6 +76,12 @@ export const REASONS: readonly Reason[] = list({
   [Fate.fromHost]: ["from-host", "out", "it came from the application and left by its uplink"],
   [Fate.copied]: ["copied", "out", "made by the device: a copy for the collector of a session with action MIRROR or SNOOP"],
   [Fate.tunneled]: ["tunneled", "out", "a tunnel with next action FORWARD sent it straight out"],
+  [Fate.outerFragment]: ["outer-fragment", "out", "made by the device: a fragment of a tunnel's packet too big for its port"],
+  [Fate.packetTooBig]: [
+    "packet-too-big",
+    "out",
+    "made by the device: ICMP that tells a sender the size that a tunnel and the port behind it leave",
+  ],
   [Fate.noSession]: ["no-session", "miss", "no session has its 5-tuple"],
   [Fate.snooped]: ["snooped", "miss", "a session with action SNOOP left it to the application"],
   [Fate.tcpControl]: ["tcp-control", "miss", "TCP SYN, FIN or RST of a known session: the application sees these"],
@@ -127,6 +138,12 @@ export const REASONS: readonly Reason[] = list({
     "drop",
     "a VLAN tag inside VXLAN, and the tunnel does not keep them (RFC 7348 section 6.1)",
   ],
+  [Fate.tooBig]: [
+    "too-big",
+    "drop",
+    "with its tunnel headers larger than the MTU of its port, and not to be fragmented (DF, or VXLAN)",
+  ],
+  [Fate.fragmented]: ["fragmented", "consumed", "with its tunnel headers larger than the MTU of its port: it left in fragments"],
 });
 
 function list(table: Record<Exclude<Fate, Fate.count>, [string, FateKind, string]>): readonly Reason[] {

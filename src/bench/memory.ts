@@ -95,6 +95,7 @@ function benchConfig(sessions: number): Config {
     nextHops: [],
     routes: [],
     tunnels: { capacity: 1, failClosed: 0 },
+    mtu: { onExceed: "icmp", icmpRate: 1 },
     grpc: { listen: "" },
     api: { ipv4Order: "s_addr", missingSession: "response" },
     workers: 1,

@@ -11,6 +11,7 @@ export const DEFAULTS = {
   /** An Ethernet jumbo frame of 9,216 bytes. */
   maxFrame: 9_216,
   tunnels: { capacity: 65_536, failClosed: 60 },
+  mtu: { onExceed: "icmp", icmpRate: 100 },
   sessions: {
     capacity: 1_048_576,
     defaultTimeout: 10,

@@ -29,6 +29,10 @@ export function fill(options: Options, limits: Limits, locate?: (path: Problem["
       capacity: options.tunnels?.capacity ?? DEFAULTS.tunnels.capacity,
       failClosed: options.tunnels?.failClosed ?? DEFAULTS.tunnels.failClosed,
     },
+    mtu: {
+      onExceed: options.mtu?.onExceed ?? DEFAULTS.mtu.onExceed,
+      icmpRate: options.mtu?.icmpRate ?? DEFAULTS.mtu.icmpRate,
+    },
     grpc: { listen: options.grpc?.listen ?? DEFAULTS.listen },
     api: {
       ipv4Order: options.api?.ipv4Order ?? DEFAULTS.ipv4Order,
@@ -48,20 +52,22 @@ export function fill(options: Options, limits: Limits, locate?: (path: Problem["
   });
 }
 
-type Written = Pick<PortConfig, "name" | "role" | "lif" | "driver">;
+type Written = Pick<PortConfig, "name" | "role" | "lif" | "mtu" | "driver">;
 
 /** Each port in the order in which it was written, an uplink's host port right behind it. */
 function fillPorts(options: Options): PortConfig[] {
   const written = (options.ports ?? []).flatMap((port): Written[] => {
-    const { lif, name, host } = port;
-    if (lif === undefined) return [{ name: name ?? "", role: "named", lif: 0, driver: fillDriver(port) }];
+    const { lif, name, mtu, host } = port;
+    if (lif === undefined) return [{ name: name ?? "", role: "named", lif: 0, mtu, driver: fillDriver(port) }];
     const uplink: Written = {
       name: String(lif),
       role: "uplink",
       lif,
+      mtu,
       driver: fillDriver(port),
     };
-    return host === undefined ? [uplink] : [uplink, { name: `host${lif}`, role: "host", lif, driver: fillDriver(host) }];
+    if (host === undefined) return [uplink];
+    return [uplink, { name: `host${lif}`, role: "host", lif, mtu: host.mtu, driver: fillDriver(host) }];
   });
   const uplink = (lif: number) => written.findIndex((port) => port.role === "uplink" && port.lif === lif);
   return written.map((port, index) => ({

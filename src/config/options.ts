@@ -29,8 +29,11 @@ const map = <T extends z.core.$ZodLooseShape>(shape: T) => {
 };
 
 const MIB = 1 << 20;
+/** The least is what every host can receive (RFC 791 section 3.1). */
+const mtu = { mtu: integer(576, 65_535).optional() };
 
 const afPacket = {
+  ...mtu,
   driver: z.literal("af_packet"),
   interface: z.string({ error: "the name of a network interface" }).regex(/^[^\s/:]{1,15}$/, {
     error: "the name of a network interface (1 to 15 characters)",
@@ -41,6 +44,7 @@ const afPacket = {
   rxQueueBytes: integer(65_536, 512 * MIB).optional(),
 };
 const file = {
+  ...mtu,
   driver: z.literal("file"),
   in: text("the path of a pcap or pcapng file").optional(),
   out: text("the path of the pcap file to write").optional(),
@@ -48,7 +52,7 @@ const file = {
   realtime: flag().optional(),
   filter: text("a libpcap filter expression").optional(),
 };
-const memory = { driver: z.literal("memory") };
+const memory = { ...mtu, driver: z.literal("memory") };
 
 const drivers = {
   error: ({ code }: { code: string }) =>
@@ -100,6 +104,7 @@ export const optionsSchema = map({
     .optional(),
   routes: z.array(route, { error: "a list of routes" }).max(65_536, { error: "at most 65,536 routes" }).optional(),
   tunnels: map({ capacity: integer(1, MIB).optional(), failClosed: integer(0, 86_400).optional() }).optional(),
+  mtu: map({ onExceed: oneOf("icmp", "drop").optional(), icmpRate: integer(1, 1_000_000).optional() }).optional(),
   grpc: map({ listen: text("an address as host:port").optional() }).optional(),
   api: map({
     ipv4Order: oneOf("s_addr", "host").optional(),
@@ -132,7 +137,6 @@ export const LATER: ReadonlySet<string> = new Set([
   "nextHops.tunnel",
   "ipsec",
   "nat",
-  "mtu",
   "geneve",
   "vxlan",
   "innerVlan",

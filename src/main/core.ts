@@ -5,6 +5,7 @@ import { Counters } from "../memory/counters.js";
 import { EventRing } from "../memory/event-ring.js";
 import { Grace } from "../memory/grace.js";
 import { wordsSize } from "../memory/worker-words.js";
+import { portMtu } from "../port/interface.js";
 import { native } from "../port/native.js";
 import type { ReplayPlan } from "../port/replay.js";
 import { hashKey } from "../table/flow.js";
@@ -58,6 +59,8 @@ export function createCore(config: Config, options: CoreOptions): Core {
     compile: (rule, record) => compile(rule, record, table),
     failClosed: config.tunnels.failClosed * 1000,
   });
+  const live = options.replay === undefined;
+  const limited = ports.map((port) => ({ ...port, mtu: port.mtu ?? (live ? portMtu(port.driver) : undefined) }));
   // One fanout group per port; the number must be free in the network namespace, hence at random.
   const groups = new Uint16Array(options.random(ports.length * 2).slice().buffer);
   const plans = Array.from(
@@ -67,7 +70,7 @@ export function createCore(config: Config, options: CoreOptions): Core {
       workers,
       cpu: config.pin.length === 0 ? -1 : config.pin[worker % config.pin.length],
       maxFrame: config.maxFrame,
-      ports,
+      ports: limited,
       fanout: [...groups],
       words,
       counters: new SharedArrayBuffer(Counters.size(ports.length)),
@@ -75,6 +78,7 @@ export function createCore(config: Config, options: CoreOptions): Core {
       sessions: memory,
       rules: ruleMemory,
       routes,
+      tooBig: { icmpRate: config.mtu.onExceed === "icmp" ? config.mtu.icmpRate : 0 },
       nextHops: config.nextHops.map(({ port, mac }) => ({ port, mac: Uint8Array.from(mac) })),
       replay: options.replay,
     }),

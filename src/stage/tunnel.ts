@@ -14,10 +14,13 @@ import { Decapsulation } from "../tunnel/decap.js";
 import { Encapsulation } from "../tunnel/encap.js";
 import { FlowHash } from "../tunnel/flow-hash.js";
 import { Headers } from "../tunnel/headers.js";
+import { Identification } from "../tunnel/identification.js";
+import { Origins } from "../tunnel/origin.js";
 import { be16 } from "../wire/bytes.js";
 import { Ethernet, EtherType, Vlan } from "../wire/ethernet.js";
 import { Ipv4 } from "../wire/ipv4.js";
 import { Ipv6 } from "../wire/ipv6.js";
+import { TooBig, type TooBigOptions } from "./too-big.js";
 import { Role, type Topology } from "./topology.js";
 
 /** Tunnels that a packet may go through (datapath.md). */
@@ -29,6 +32,9 @@ export class TunnelStage {
   readonly #headers = new Headers();
   readonly #encapsulation: Encapsulation;
   readonly #decapsulation: Decapsulation;
+  readonly #origins = new Origins();
+  /** What becomes of packets that are too big for their port afterwards. */
+  readonly tooBig: TooBig;
   /** Control packets that may pass before #controlUntil, ms. */
   #controlLeft = 0;
   #controlUntil = 0;
@@ -39,13 +45,17 @@ export class TunnelStage {
     readonly topology: Topology,
     worker: number,
     workers: number,
+    tooBig: TooBigOptions = { icmpRate: 0 },
   ) {
-    this.#encapsulation = new Encapsulation(rules, new FlowHash(rules.key), worker, workers);
+    const identification = new Identification(worker, workers, rules.key);
+    this.#encapsulation = new Encapsulation(rules, new FlowHash(rules.key), identification);
+    this.tooBig = new TooBig(topology, this.#origins, identification, rules.lanes, tooBig);
     this.#decapsulation = new Decapsulation(rules);
   }
 
   /** @returns false when there are no rules: nothing was looked at, and no fate is set */
   run(burst: Burst): boolean {
+    this.#origins.encapsulated = 0;
     if (!this.rules.refresh()) return false;
     const { n, fate, port } = burst;
     const { role } = this.topology;
@@ -59,9 +69,15 @@ export class TunnelStage {
     const headers = this.#headers;
     const { halves } = burst.frames;
     const ingress = ingressOf(burst, i);
+    const origins = this.#origins;
+    const { limited } = this.topology;
     let last = 0;
+    let fragmentable = false;
+    origins.depth[i] = 0;
     for (let tunnels = 0; ; tunnels++) {
       headers.read(burst, i, rules.ports, ingress, last);
+      // What IPv6 has no bit for passes from one header of ours to the next.
+      if (fragmentable) headers.dontFragment = false;
       const slot = rules.find(halves, headers.base, headers.kind);
       if (last !== 0 && rules.deadBefore(slot, halves, headers.base, headers.kind)) return this.#drop(last, burst, i);
       if (slot < 0) return Fate.count;
@@ -69,9 +85,18 @@ export class TunnelStage {
       const record = slot * Rule.size;
       const op = records[record + Rule.op];
       const number = records[record + Rule.number];
-      const fate = this.#apply(burst, i, slot, op & Op.procedureMask, number);
-      if (fate !== Fate.count) return fate;
       const next = (op >>> Op.nextShift) & Op.nextMask;
+      const procedure: Procedure = op & Op.procedureMask;
+      const encap = procedure === Procedure.geneveEncap || procedure === Procedure.vxlanEncap;
+      if (limited && (encap || next === Next.recirculate)) {
+        if (last === 0) origins.keep(burst, i, headers);
+        if (!encap) origins.keepBytes(burst, i, headers);
+      }
+      const fate = this.#apply(burst, i, slot, procedure, number);
+      if (fate !== Fate.count) return fate;
+      fragmentable = encap && !this.#encapsulation.dontFragment;
+      if (limited && encap) origins.push(i, number, this.#encapsulation, procedure === Procedure.vxlanEncap);
+      else if (limited) origins.pop(i, headers);
       if (next === Next.none) return Fate.count;
       if (next === Next.forward) return this.#straightOut(burst, i, record);
       last = number + 1;

@@ -5,6 +5,7 @@ import type { PortConfig } from "../config/config.js";
 import type { ErrorCode } from "../errors.js";
 import type { ReplayPlan } from "../port/replay.js";
 import type { NextHop } from "../stage/copy.js";
+import type { TooBigOptions } from "../stage/too-big.js";
 import type { Route } from "../table/route.js";
 import type { RuleMemory } from "../table/rule-memory.js";
 import type { SessionMemory } from "../table/session-memory.js";
@@ -28,6 +29,7 @@ export interface WorkerPlan {
   readonly sessions: SessionMemory;
   readonly rules: RuleMemory;
   readonly routes: readonly Route[];
+  readonly tooBig: TooBigOptions;
   /** By the index that sessions hold. */
   readonly nextHops: readonly NextHop[];
   /** Packets come from captures merged by time, and leave into captures. */

@@ -159,7 +159,6 @@ t.test("keys and drivers of later versions are refused as not supported yet", as
   const later = [
     "ipsec: { aead: auto }",
     "nat: {}",
-    "mtu: {}",
     "innerVlan: keep",
     "grpc: { tls: true }",
     "grpc: { insecure: true }",
