@@ -33,8 +33,8 @@ const MIB = 1 << 20;
 const mtu = { mtu: integer(576, 65_535).optional() };
 
 const afPacket = {
-  ...mtu,
   driver: z.literal("af_packet"),
+  ...mtu,
   interface: z.string({ error: "the name of a network interface" }).regex(/^[^\s/:]{1,15}$/, {
     error: "the name of a network interface (1 to 15 characters)",
   }),
@@ -44,15 +44,15 @@ const afPacket = {
   rxQueueBytes: integer(65_536, 512 * MIB).optional(),
 };
 const file = {
-  ...mtu,
   driver: z.literal("file"),
+  ...mtu,
   in: text("the path of a pcap or pcapng file").optional(),
   out: text("the path of the pcap file to write").optional(),
   loop: flag().optional(),
   realtime: flag().optional(),
   filter: text("a libpcap filter expression").optional(),
 };
-const memory = { ...mtu, driver: z.literal("memory") };
+const memory = { driver: z.literal("memory"), ...mtu };
 
 const drivers = {
   error: ({ code }: { code: string }) =>
@@ -104,7 +104,6 @@ export const optionsSchema = map({
     .optional(),
   routes: z.array(route, { error: "a list of routes" }).max(65_536, { error: "at most 65,536 routes" }).optional(),
   tunnels: map({ capacity: integer(1, MIB).optional(), failClosed: integer(0, 86_400).optional() }).optional(),
-  mtu: map({ onExceed: oneOf("icmp", "drop").optional(), icmpRate: integer(1, 1_000_000).optional() }).optional(),
   grpc: map({ listen: text("an address as host:port").optional() }).optional(),
   api: map({
     ipv4Order: oneOf("s_addr", "host").optional(),
@@ -123,6 +122,7 @@ export const optionsSchema = map({
   log: map({
     level: oneOf("debug", "info", "warn", "error").optional(),
   }).optional(),
+  mtu: map({ onExceed: oneOf("icmp", "drop").optional(), icmpRate: integer(1, 1_000_000).optional() }).optional(),
 });
 
 export type Options = z.infer<typeof optionsSchema>;

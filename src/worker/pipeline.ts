@@ -53,6 +53,7 @@ export class Pipeline {
     this.#send(burst);
     this.#settle(burst, 0, burst.n);
     this.#settle(burst, BURST, BURST + burst.made);
+    burst.made = 0;
     words[inflight] = 0;
     if (this.copies.n > 0) this.#copy(burst, inflight);
   }

@@ -172,6 +172,24 @@ t.test("keys and drivers of later versions are refused as not supported yet", as
   }
 });
 
+t.test("an MTU for a port, and what becomes of what exceeds it", async (t) => {
+  const config = loadText(
+    `ports: [{ lif: 1, driver: memory, mtu: 1400, host: { driver: memory, mtu: 9000 } }, { name: tap, driver: memory }]
+mtu: { onExceed: drop }
+`,
+  );
+  t.match(config.mtu, { onExceed: "drop", icmpRate: 100 });
+  t.same(
+    config.ports.map(({ mtu }) => mtu),
+    [1400, 9000, undefined],
+  );
+  t.same(loadText(TWO_PORTS).mtu, { onExceed: "icmp", icmpRate: 100 });
+  t.match(
+    failure("ports: [{ lif: 1, driver: memory, mtu: 575 }]"),
+    /ports\[0\]\.mtu: found 575, expected a whole number from 576/,
+  );
+});
+
 t.test("what the schema refuses", async (t) => {
   const refused: [string, RegExp][] = [
     ["prots: []", /prots: unknown key, expected one of ports, nextHops, routes, tunnels, grpc, /],
