@@ -55,8 +55,12 @@ export const enum Fate {
   vxlanFlags,
   vxlanInnerVlan,
   tooBig,
+  fragmentOverlap,
+  reassemblyTimeout,
   // Ended here by design
   fragmented,
+  reassembled,
+  waiting,
   count,
 }
 
@@ -143,7 +147,27 @@ export const REASONS: readonly Reason[] = list({
     "drop",
     "with its tunnel headers larger than the MTU of its port, and not to be fragmented (DF, or VXLAN)",
   ],
+  [Fate.fragmentOverlap]: [
+    "fragment-overlap",
+    "drop",
+    "a fragment of a tunnel's packet whose fragments overlap or contradict each other (RFC 5722)",
+  ],
+  [Fate.reassemblyTimeout]: [
+    "reassembly-timeout",
+    "drop",
+    "a fragment of a tunnel's packet of which the rest did not come in time",
+  ],
   [Fate.fragmented]: ["fragmented", "consumed", "with its tunnel headers larger than the MTU of its port: it left in fragments"],
+  [Fate.reassembled]: [
+    "reassembled",
+    "consumed",
+    "a fragment that became part of a tunnel's packet, which has a fate of its own",
+  ],
+  [Fate.waiting]: [
+    "waiting",
+    "consumed",
+    "a fragment that waits now for the rest of its datagram: counted until it meets its fate",
+  ],
 });
 
 function list(table: Record<Exclude<Fate, Fate.count>, [string, FateKind, string]>): readonly Reason[] {

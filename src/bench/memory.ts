@@ -96,6 +96,7 @@ function benchConfig(sessions: number): Config {
     routes: [],
     tunnels: { capacity: 1, failClosed: 0 },
     mtu: { onExceed: "icmp", icmpRate: 1 },
+    reassembly: { memory: 65_536, timeout: 30, perSource: 1 },
     grpc: { listen: "" },
     api: { ipv4Order: "s_addr", missingSession: "response" },
     workers: 1,

@@ -100,6 +100,16 @@ export interface MtuConfig {
   readonly icmpRate: number;
 }
 
+/** Fragments of packets that a decapsulating rule is for. */
+export interface ReassemblyConfig {
+  /** Bytes of frames that may wait, per worker. */
+  readonly memory: number;
+  /** Seconds that they wait. */
+  readonly timeout: number;
+  /** Datagrams of one source address at a time, per worker. */
+  readonly perSource: number;
+}
+
 export interface SessionsConfig {
   /** Sessions that the table holds at the most: 1 … 8,388,608. */
   readonly capacity: number;
@@ -117,6 +127,7 @@ export interface Config {
   readonly routes: readonly RouteConfig[];
   readonly tunnels: TunnelsConfig;
   readonly mtu: MtuConfig;
+  readonly reassembly: ReassemblyConfig;
   readonly grpc: { readonly listen: string };
   readonly api: { readonly ipv4Order: "s_addr" | "host"; readonly missingSession: "response" | "status" };
   readonly workers: number;

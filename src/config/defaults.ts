@@ -12,6 +12,7 @@ export const DEFAULTS = {
   maxFrame: 9_216,
   tunnels: { capacity: 65_536, failClosed: 60 },
   mtu: { onExceed: "icmp", icmpRate: 100 },
+  reassembly: { memory: 4 << 20, timeout: 30, perSource: 64 },
   sessions: {
     capacity: 1_048_576,
     defaultTimeout: 10,

@@ -33,6 +33,11 @@ export function fill(options: Options, limits: Limits, locate?: (path: Problem["
       onExceed: options.mtu?.onExceed ?? DEFAULTS.mtu.onExceed,
       icmpRate: options.mtu?.icmpRate ?? DEFAULTS.mtu.icmpRate,
     },
+    reassembly: {
+      memory: options.reassembly?.memory ?? DEFAULTS.reassembly.memory,
+      timeout: options.reassembly?.timeout ?? DEFAULTS.reassembly.timeout,
+      perSource: options.reassembly?.perSource ?? DEFAULTS.reassembly.perSource,
+    },
     grpc: { listen: options.grpc?.listen ?? DEFAULTS.listen },
     api: {
       ipv4Order: options.api?.ipv4Order ?? DEFAULTS.ipv4Order,

@@ -122,6 +122,11 @@ export const optionsSchema = map({
   log: map({
     level: oneOf("debug", "info", "warn", "error").optional(),
   }).optional(),
+  reassembly: map({
+    memory: integer(65_536, 1024 * MIB).optional(),
+    timeout: integer(15, 60).optional(),
+    perSource: integer(1, MIB).optional(),
+  }).optional(),
   mtu: map({ onExceed: oneOf("icmp", "drop").optional(), icmpRate: integer(1, 1_000_000).optional() }).optional(),
 });
 

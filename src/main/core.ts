@@ -79,6 +79,7 @@ export function createCore(config: Config, options: CoreOptions): Core {
       rules: ruleMemory,
       routes,
       tooBig: { icmpRate: config.mtu.onExceed === "icmp" ? config.mtu.icmpRate : 0 },
+      reassembly: { ...config.reassembly, timeout: config.reassembly.timeout * 1000 },
       nextHops: config.nextHops.map(({ port, mac }) => ({ port, mac: Uint8Array.from(mac) })),
       replay: options.replay,
     }),

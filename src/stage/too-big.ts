@@ -124,7 +124,7 @@ export class TooBig {
     let mtu = this.topology.mtu[burst.egress[i]] - origins.added[i];
     if (origins.version[i] === 6) mtu = Math.max(mtu, Ipv6.minimumMtu);
     // Tunnel headers fill the port's MTU: no size would fit.
-    if (mtu < Ipv4.minimumMtu || !this.#mayTell(burst.now)) return;
+    if (mtu < Ipv4.minimumMtu || !this.#mayTell(burst.time[i])) return;
     const length = packetTooBig(burst, i, origins, BURST + burst.made, mtu);
     if (length === 0) return;
     this.#tokens--;

@@ -13,6 +13,7 @@
 //          until the grace period is over, so that a reader that stands in it finds the rest of the chain.
 // lanes    one array per worker: the tunnel's counters, a cache line per number.
 
+import { DecapFilter } from "./decap-filter.js";
 import type { HashKey } from "./flow.js";
 
 /** Where a word of a packet is counted from. */
@@ -198,6 +199,8 @@ export interface RuleMemory {
   readonly live: SharedArrayBuffer;
   readonly dead: SharedArrayBuffer;
   readonly ports: SharedArrayBuffer;
+  /** table/decap-filter.ts. */
+  readonly decaps: SharedArrayBuffer;
   readonly records: SharedArrayBuffer;
   readonly lanes: readonly SharedArrayBuffer[];
 }
@@ -215,6 +218,7 @@ export function allocateRules(capacity: number, workers: number, key: HashKey): 
     live: new SharedArrayBuffer(heads * 4),
     dead: new SharedArrayBuffer(heads * 4),
     ports: new SharedArrayBuffer(65_536),
+    decaps: new SharedArrayBuffer(DecapFilter.size()),
     records: new SharedArrayBuffer(slots * Rule.size * 4),
     lanes: Array.from({ length: workers }, () => new SharedArrayBuffer(slots * TunnelLane.words * 8)),
   };

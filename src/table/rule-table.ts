@@ -8,6 +8,7 @@
 // is matched by nothing but such a rule is dropped by the fast path.
 
 import type { Grace } from "../memory/grace.js";
+import { DecapFilter } from "./decap-filter.js";
 import { finish, mix } from "./flow.js";
 import { Retirement } from "./retire.js";
 import type { NewRule, TunnelCounters } from "./rule.js";
@@ -91,6 +92,7 @@ export class RuleTable {
   readonly #live: Int32Array;
   readonly #dead: Int32Array;
   readonly #ports: Uint8Array;
+  readonly #decaps: DecapFilter;
   readonly #portUsers = new Map<number, number>();
   readonly #lanes: readonly Float64Array[];
   /** In the order of creation. */
@@ -118,6 +120,7 @@ export class RuleTable {
     this.#live = new Int32Array(memory.live);
     this.#dead = new Int32Array(memory.dead);
     this.#ports = new Uint8Array(memory.ports);
+    this.#decaps = new DecapFilter(memory.decaps);
     this.#ports[GENEVE_PORT] = Header.geneve;
     this.#ports[VXLAN_PORT] = Header.vxlan;
     this.#lanes = memory.lanes.map((lane) => new Float64Array(lane));
@@ -202,6 +205,7 @@ export class RuleTable {
     }
     if (rule.match.tunnelId !== undefined) this.#identity(rule.match.tunnelId).dependents++;
     this.#listen(portOf(rule), 1, rule.tunnel.kind === "vxlan-decap" ? Header.vxlan : Header.geneve);
+    this.#decaps.count(rule, 1);
     const slot = this.#slot();
     const base = slot * Rule.size;
     const record = this.#records.subarray(base, base + Rule.size);
@@ -305,6 +309,7 @@ export class RuleTable {
       this.#forget(tunnelId);
     }
     this.#listen(portOf(rule), -1, Header.none);
+    this.#decaps.count(rule, -1);
   }
 
   #free({ slot, shape }: Published): void {

@@ -6,6 +6,7 @@ import type { ErrorCode } from "../errors.js";
 import type { ReplayPlan } from "../port/replay.js";
 import type { NextHop } from "../stage/copy.js";
 import type { TooBigOptions } from "../stage/too-big.js";
+import type { ReassemblyOptions } from "../stage/tunnel.js";
 import type { Route } from "../table/route.js";
 import type { RuleMemory } from "../table/rule-memory.js";
 import type { SessionMemory } from "../table/session-memory.js";
@@ -30,6 +31,7 @@ export interface WorkerPlan {
   readonly rules: RuleMemory;
   readonly routes: readonly Route[];
   readonly tooBig: TooBigOptions;
+  readonly reassembly: ReassemblyOptions;
   /** By the index that sessions hold. */
   readonly nextHops: readonly NextHop[];
   /** Packets come from captures merged by time, and leave into captures. */

@@ -37,6 +37,33 @@ export class Pipeline {
   }
 
   process(burst: Burst): void {
+    this.tunnels.reassembly?.expire(burst.time[burst.n - 1]);
+    this.#run(burst);
+    this.#release(burst);
+  }
+
+  /** When there is nothing to process: fragments that have waited too long leave. Infinity as the time: all. */
+  expire(burst: Burst, now: number): void {
+    const { reassembly } = this.tunnels;
+    if (reassembly === undefined || reassembly.due > now) return;
+    reassembly.expire(now);
+    this.#release(burst);
+  }
+
+  /** Sends the fragments that reassembly lets go. */
+  #release(burst: Burst): void {
+    const { tunnels } = this;
+    const { reassembly } = tunnels;
+    if (reassembly === undefined || !reassembly.leaving) return;
+    tunnels.released = true;
+    while (reassembly.leaving) {
+      burst.n = reassembly.release(burst);
+      this.#run(burst);
+    }
+    tunnels.released = false;
+  }
+
+  #run(burst: Burst): void {
     const { words } = this;
     const epoch = wordOf(this.worker, Word.burst);
     const inflight = wordOf(this.worker, Word.inflight);

@@ -33,7 +33,7 @@ function start({ plan, reports }: WorkerTask): void {
   const { worker } = plan;
   if (plan.cpu >= 0) native.pin(plan.cpu);
   native.name(`sluice-${worker}`);
-  const frames = new Frames(native.frames(Frames.size(POSITIONS)));
+  const frames = new Frames(native.frames(Frames.size(POSITIONS) + plan.reassembly.memory));
   const counters = new Counters(plan.counters, plan.ports.length);
   const tell = (error: Error) => reports.postMessage({ worker, message: error.message } satisfies Report);
   const ports = openPorts({ ...plan, frames, counters, tell });
@@ -41,7 +41,10 @@ function start({ plan, reports }: WorkerTask): void {
     const topology = new Topology(plan.ports);
     const pipeline = new Pipeline(
       topology,
-      new TunnelStage(new RuleLookup(plan.rules, worker), new Routes(plan.routes), topology, worker, plan.workers, plan.tooBig),
+      new TunnelStage(new RuleLookup(plan.rules, worker), new Routes(plan.routes), topology, worker, plan.workers, plan.tooBig, {
+        ...plan.reassembly,
+        fates: counters.fates,
+      }),
       new SessionLookup(plan.sessions, worker),
       new EventRing(plan.closed),
       new Copies(plan.nextHops),
@@ -50,7 +53,7 @@ function start({ plan, reports }: WorkerTask): void {
       new Int32Array(plan.words),
       worker,
     );
-    serve(pipeline, ports, frames);
+    serve(pipeline, ports, frames, plan.replay === undefined);
   } finally {
     ports.close();
   }

@@ -10,7 +10,7 @@ import type { Port } from "../../src/port/port.js";
 import { type Fate, REASONS } from "../../src/reason.js";
 import { Copies } from "../../src/stage/copy.js";
 import { Topology } from "../../src/stage/topology.js";
-import { TunnelStage } from "../../src/stage/tunnel.js";
+import { type ReassemblyOptions, TunnelStage } from "../../src/stage/tunnel.js";
 import { hashKey } from "../../src/table/flow.js";
 import { Routes } from "../../src/table/route.js";
 import { Next, type RuleMatch, type Tunnel, type TunnelSettings } from "../../src/table/rule.js";
@@ -33,19 +33,22 @@ export interface PipelineOptions {
   /** By port index. */
   readonly mtu?: Readonly<Record<number, number>>;
   readonly icmpRate?: number;
+  readonly reassembly?: ReassemblyOptions;
 }
+
+export const REASSEMBLY: ReassemblyOptions = { memory: 1 << 20, timeout: 30_000, perSource: 64 };
 
 export class PipelineRig {
   readonly rules: RuleTable;
   readonly sessions;
   readonly counters = new Counters(new SharedArrayBuffer(Counters.size(FACTS.length)), FACTS.length);
   readonly #words: Int32Array;
-  readonly #burst = new Burst(new Frames(new ArrayBuffer(Frames.size(POSITIONS))));
+  readonly #burst = new Burst(new Frames(new ArrayBuffer(Frames.size(POSITIONS) + REASSEMBLY.memory)));
   readonly #pipeline: Pipeline;
   #sent: Sent[] = [];
   now = 1_000_000;
 
-  constructor({ mtu = {}, icmpRate = 1e6 }: PipelineOptions = {}) {
+  constructor({ mtu = {}, icmpRate = 1e6, reassembly = REASSEMBLY }: PipelineOptions = {}) {
     const memory = allocateRules(64, 1, hashKey(new Uint8Array(12).fill(7)));
     const routes = new Routes([]);
     const { table, words, lookup } = open(allocateSessions(64, 1, hashKey(new Uint8Array(12).fill(9))));
@@ -58,7 +61,15 @@ export class PipelineRig {
     const topology = new Topology(FACTS.map((facts, port) => ({ ...facts, mtu: mtu[port] })));
     this.#pipeline = new Pipeline(
       topology,
-      new TunnelStage(new RuleLookup(memory, 0), routes, topology, 0, 1, { icmpRate }),
+      new TunnelStage(
+        new RuleLookup(memory, 0),
+        routes,
+        topology,
+        0,
+        1,
+        { icmpRate },
+        { ...reassembly, fates: this.counters.fates },
+      ),
       lookup,
       newRing(),
       new Copies(NEXT_HOPS),
@@ -77,10 +88,21 @@ export class PipelineRig {
   /** One burst. @returns what it sent, in order */
   receive(...arrivals: Arrival[]): Sent[] {
     this.#sent = [];
-    load(this.#burst, arrivals);
+    load(
+      this.#burst,
+      arrivals.map((arrival) => ({ ...arrival, time: this.now })),
+    );
     this.#burst.now = this.now;
     for (const { port } of arrivals) this.#count(port, PortCounter.rxFrames, 1);
     this.#pipeline.process(this.#burst);
+    return this.#sent;
+  }
+
+  /** As the loop does when nothing comes. */
+  idle(now = this.now): Sent[] {
+    this.#sent = [];
+    this.now = now;
+    this.#pipeline.expire(this.#burst, now);
     return this.#sent;
   }
 
