@@ -183,6 +183,7 @@ export class Reassembly {
         return Fate.count;
       }
       if (this.#perSource[source] >= this.options.perSource) return ours ? Fate.tunnelFragment : Fate.count;
+      if (!ours && (this.#freeHead < 0 || !this.#roomForUnknown())) return Fate.count;
       d = this.#add(hash, source, burst.time[i], ours ? State.ours : State.unknown);
     } else if (ours) {
       this.#state[d] = State.ours;
@@ -341,12 +342,16 @@ export class Reassembly {
     return Fit.good;
   }
 
+  /** Half of the memory is for what is known to be ours. */
+  #roomForUnknown(): boolean {
+    return this.#store.free * 2 >= this.#store.blocks;
+  }
+
   /** Keeps the frame as the datagram's last. @returns its place in the store, or -1 */
   #hold(d: number, burst: Burst, i: number): number {
     const store = this.#store;
     if (this.#count[d] === MOST_FRAGMENTS) return -1;
-    // Half of the memory is for what is known to be ours.
-    if (this.#state[d] === State.unknown && store.free * 2 < store.blocks) return -1;
+    if (this.#state[d] === State.unknown && !this.#roomForUnknown()) return -1;
     let held = store.hold(burst, i);
     for (let victim = this.#oldest; held < 0 && victim >= 0; ) {
       const younger = this.#younger[victim];
