@@ -172,7 +172,7 @@ t.test("keys and drivers of later versions are refused as not supported yet", as
   }
 });
 
-t.test("an MTU for a port, and what becomes of what exceeds it", async (t) => {
+t.test("an MTU for a port, what becomes of what exceeds it, and bounds of reassembly", async (t) => {
   const config = loadText(
     `ports: [{ lif: 1, driver: memory, mtu: 1400, host: { driver: memory, mtu: 9000 } }, { name: tap, driver: memory }]
 mtu: { onExceed: drop }
