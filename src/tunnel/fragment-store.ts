@@ -20,7 +20,7 @@ export class FragmentStore {
   /** Next frame in the list that it stands in, or -1. */
   readonly next: Int32Array;
   readonly length: Int32Array;
-  /** Bytes of the frame before what it carries of the datagram. */
+  /** Bytes of the frame before what it carries of the datagram: fewer than a block has. */
   readonly front: Int32Array;
   /** What it carries of the datagram: from where, and how much. */
   readonly from: Int32Array;
@@ -101,11 +101,10 @@ export class FragmentStore {
     burst.nsec[i] = this.#nsec[first];
   }
 
-  /** Copies `length` bytes of a frame, from its byte `from` on. */
+  /** Copies `length` bytes of a frame, from its byte `from` on, which is in its first block. */
   copy(first: number, from: number, length: number, bytes: Uint8Array, to: number): void {
     let block = first;
     let at = from;
-    for (; at >= BLOCK; at -= BLOCK) block = this.#chain[block];
     for (let left = length; left > 0; block = this.#chain[block], at = 0) {
       const n = Math.min(BLOCK - at, left);
       const source = START + block * BLOCK + at;
@@ -119,7 +118,6 @@ export class FragmentStore {
   carries(first: number, bytes: Uint8Array, at: number): boolean {
     let block = first;
     let offset = this.front[first];
-    for (; offset >= BLOCK; offset -= BLOCK) block = this.#chain[block];
     for (let b = 0; b < this.size[first]; b++, offset++) {
       if (offset === BLOCK) {
         block = this.#chain[block];

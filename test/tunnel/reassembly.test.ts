@@ -30,6 +30,7 @@ const made = scapy({
   "6/vxlan": parts6(OUT6, tunnel(1400).replace(",chksum=0", ""), 700),
   "6/geneve": parts6(OUT6, geneve(1400), 700),
   "4/large": parts4(`${OUT4}/${tunnel(8000)}`, 1480),
+  "4/long": parts4(`${OUT4}/${tunnel(8000)}`, 4500),
   "4/huge": parts4(`${OUT4}/${tunnel(14000)}`, 1480),
   "4/tiny": parts4(`${OUT4}/${tunnel(1400)}`, 8),
   other: parts4(`${OUT4}/UDP(sport=1,dport=53)/${raw(1400)}`, 600),
@@ -37,6 +38,8 @@ const made = scapy({
   overlap: piece(tunnel(1400), 592, 64, 1),
   changed: piece(`b'z'*3000`, 600, 600, 1),
   death: piece(`b'z'*70000`, 65_512, 400, 0),
+  beyond: piece(`b'z'*3000`, 2400, 64, 1),
+  short: piece(tunnel(1400), 600, 64, 0),
   odd: piece(tunnel(1400), 600, 599, 1),
   congested: piece(tunnel(1400), 600, 600, 1, 3),
 });
@@ -103,6 +106,11 @@ t.test("a jumbo frame comes out whole, and one beyond the device's memory drops"
   const rig = device();
   const send = (frames: readonly Uint8Array[]) => rig.receive(...frames.map((frame) => ({ frame, port: 0 })));
   t.same(shown(send(set("4/large").reverse())), left(1, [one("large")]));
+  t.same(
+    shown(send([...set("4/long"), ...set("4/long")].slice(1, 3))),
+    left(1, [one("large")]),
+    "in fragments of several blocks",
+  );
   t.same(send(set("4/huge")), []);
   t.equal(rig.fate(Fate.noHeadroom), set("4/huge").length);
   t.equal(rig.imbalance, 0);
@@ -140,11 +148,12 @@ t.test(
     const twice = run(first, second, first, second, third);
     t.same(shown(twice.sent), left(1, [one("inner")]));
     t.equal(twice.rig.fate(Fate.reassembled), 4);
-    for (const bad of [one("overlap"), one("changed")]) {
+    for (const bad of [one("overlap"), one("changed"), one("short"), one("beyond")]) {
       for (const frames of [
         [first, second, bad, third],
         [bad, second, first, third],
         [second, first, bad, third],
+        [third, bad, second, first],
       ]) {
         const { rig, sent } = run(...frames);
         t.same(sent, []);
