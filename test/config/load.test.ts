@@ -184,6 +184,8 @@ mtu: { onExceed: drop }
     [1400, 9000, undefined],
   );
   t.same(loadText(TWO_PORTS).mtu, { onExceed: "icmp", icmpRate: 100 });
+  t.same(loadText(TWO_PORTS).reassembly, { memory: 4_194_304, timeout: 30, perSource: 64 });
+  t.match(failure(`${TWO_PORTS}reassembly: { timeout: 14 }`), /timeout: found 14, expected a whole number from 15 to 60/);
   t.match(
     failure("ports: [{ lif: 1, driver: memory, mtu: 575 }]"),
     /ports\[0\]\.mtu: found 575, expected a whole number from 576/,
