@@ -1,5 +1,5 @@
-// Reassembly of datagrams that a decapsulating rule is for (RFC 791 section 3.2, RFC 8200 section 4.5, RFC 5722, RFC 8900 section
-// 3.7 for its bounds). One per worker: a port's fanout keeps the fragments of a datagram on one.
+// Reassembly of datagrams that a decapsulating rule is for (RFC 791 section 3.2, RFC 8200 section 4.5, RFC 5722), bounded in
+// memory, time and per source. One per worker: a port's fanout keeps the fragments of a datagram on one.
 //
 // Whether a datagram is ours shows its first fragment, which has the UDP header: it matches a decapsulating rule, or not.
 // A later fragment that comes before it waits when such a rule may be for its outer destination (table/decap-filter.ts).
@@ -17,13 +17,14 @@ import { BURST } from "../memory/burst.js";
 import { FRAME_LIMIT, slotStart } from "../memory/frames.js";
 import { Fate } from "../reason.js";
 import type { DecapFilter } from "../table/decap-filter.js";
-import { finish as finishHash, type HashKey, mix } from "../table/flow.js";
+import type { HashKey } from "../table/flow.js";
 import { Base } from "../table/rule-memory.js";
-import { be16, be32 } from "../wire/bytes.js";
+import { be16 } from "../wire/bytes.js";
 import { finish, sum, swap16 } from "../wire/checksum.js";
 import { Ethernet } from "../wire/ethernet.js";
 import { Ipv4 } from "../wire/ipv4.js";
 import { Ipv6, Ipv6Fragment } from "../wire/ipv6.js";
+import { Datagrams } from "./datagrams.js";
 import { Ecn } from "./ecn.js";
 import { FragmentStore } from "./fragment-store.js";
 import type { Headers } from "./headers.js";
@@ -47,12 +48,9 @@ const enum State {
   dead,
 }
 
-const SOURCES = 1024;
 /** A datagram may have as many fragments, duplicates included. */
 const MOST_FRAGMENTS = 128;
 const LONGEST = 0xffff;
-/** Words of a key: ingress, version and protocol, identification, two addresses. */
-const KEY = 11;
 
 /** How an insertion went. */
 const enum Fit {
@@ -64,13 +62,10 @@ const enum Fit {
 export class Reassembly {
   /** Whether the packet at hand is a whole datagram now. */
   whole = false;
+  readonly table: Datagrams;
   readonly #store: FragmentStore;
   // By datagram
-  readonly #keys: Int32Array;
-  readonly #hash: Int32Array;
   readonly #state: Uint8Array;
-  readonly #born: Float64Array;
-  readonly #source: Int32Array;
   readonly #bad: Uint8Array;
   /** Bytes that it has in all, or -1; that have come; end of the farthest. */
   readonly #total: Int32Array;
@@ -82,17 +77,6 @@ export class Reassembly {
   readonly #first: Int32Array;
   readonly #last: Int32Array;
   readonly #count: Int32Array;
-  /** Next of its hash chain, or of the free ones. */
-  readonly #next: Int32Array;
-  /** Neighbours by age. */
-  readonly #older: Int32Array;
-  readonly #younger: Int32Array;
-  readonly #heads: Int32Array;
-  #freeHead = 0;
-  #oldest = -1;
-  #youngest = -1;
-  readonly #perSource = new Int32Array(SOURCES);
-  readonly #key = new Int32Array(KEY);
   // Fragments that leave as they came, in order
   #leaving = -1;
   #leavingLast = -1;
@@ -100,19 +84,14 @@ export class Reassembly {
   constructor(
     readonly filter: DecapFilter,
     readonly options: ReassemblyOptions,
-    readonly hashKey: HashKey,
+    hashKey: HashKey,
     /** By Fate, of this worker. */
     readonly fates: Float64Array,
   ) {
     this.#store = new FragmentStore(options.memory);
     const n = this.#store.blocks;
-    let heads = 16;
-    while (heads < n * 2) heads *= 2;
-    this.#keys = new Int32Array(n * KEY);
-    this.#hash = new Int32Array(n);
+    this.table = new Datagrams(n, hashKey);
     this.#state = new Uint8Array(n);
-    this.#born = new Float64Array(n);
-    this.#source = new Int32Array(n);
     this.#bad = new Uint8Array(n);
     this.#total = new Int32Array(n);
     this.#have = new Int32Array(n);
@@ -121,10 +100,6 @@ export class Reassembly {
     this.#first = new Int32Array(n);
     this.#last = new Int32Array(n);
     this.#count = new Int32Array(n);
-    this.#next = Int32Array.from({ length: n }, (_, d) => (d + 1 < n ? d + 1 : -1));
-    this.#older = new Int32Array(n);
-    this.#younger = new Int32Array(n);
-    this.#heads = new Int32Array(heads).fill(-1);
   }
 
   /** Whether fragments are to leave: see `release`. */
@@ -134,7 +109,7 @@ export class Reassembly {
 
   /** When the oldest datagram has waited long enough; Infinity: there is none. */
   get due(): number {
-    return this.#oldest < 0 ? Number.POSITIVE_INFINITY : this.#born[this.#oldest] + this.options.timeout;
+    return this.table.oldest < 0 ? Number.POSITIVE_INFINITY : this.table.born[this.table.oldest] + this.options.timeout;
   }
 
   /**
@@ -157,13 +132,13 @@ export class Reassembly {
       from + size <= LONGEST - (v4 ? headers.transport - ip : 0) &&
       (!v4 || finish(sum(burst.frames, ip, headers.transport - ip)) === 0);
 
-    const hash = this.#readKey(bytes, headers, ingress);
-    let d = this.#find(hash);
+    const { table } = this;
+    let d = table.find(bytes, headers, ingress);
     if (d >= 0 && this.#state[d] === State.dead) return Fate.fragmentOverlap;
     if (d >= 0 && this.#state[d] === State.passing) {
       if (!ours) return Fate.count;
       // The identification comes again, for a datagram of ours.
-      this.#remove(d);
+      this.table.remove(d);
       d = -1;
     }
     if (!sound) {
@@ -174,17 +149,16 @@ export class Reassembly {
       if (!ours && !this.filter.mayMatch(bytes, ip + (v4 ? Ipv4.destination : Ipv6.destination), v4 ? 4 : 16)) {
         return Fate.count;
       }
-      const source = this.#sourceOf();
       if (from === 0 && !ours) {
         // Good to know, but not worth a datagram that is under way.
-        if (this.#freeHead >= 0 || this.#state[this.#oldest] === State.passing) {
-          this.#add(hash, source, burst.time[i], State.passing);
+        if (!table.full || this.#state[table.oldest] === State.passing) {
+          this.#add(burst.time[i], State.passing);
         }
         return Fate.count;
       }
-      if (this.#perSource[source] >= this.options.perSource) return ours ? Fate.tunnelFragment : Fate.count;
-      if (!ours && (this.#freeHead < 0 || !this.#roomForUnknown())) return Fate.count;
-      d = this.#add(hash, source, burst.time[i], ours ? State.ours : State.unknown);
+      if (table.ofSource >= this.options.perSource) return ours ? Fate.tunnelFragment : Fate.count;
+      if (!ours && (table.full || !this.#roomForUnknown())) return Fate.count;
+      d = this.#add(burst.time[i], ours ? State.ours : State.unknown);
     } else if (ours) {
       this.#state[d] = State.ours;
     }
@@ -219,7 +193,7 @@ export class Reassembly {
 
   /** Ends what has waited too long. Infinity: all. */
   expire(now: number): void {
-    while (this.#oldest >= 0 && this.due <= now) this.#giveUp(this.#oldest, Fate.reassemblyTimeout);
+    while (this.table.oldest >= 0 && this.due <= now) this.#giveUp(this.table.oldest, Fate.reassemblyTimeout);
   }
 
   /** Puts fragments that leave as they came at the first positions of the burst. @returns how many */
@@ -235,58 +209,12 @@ export class Reassembly {
     return n;
   }
 
-  #readKey(bytes: Uint8Array, { base, version, protocol }: Headers, ingress: number): number {
-    const key = this.#key;
-    const ip = base[Base.ip];
-    key.fill(0);
-    key[0] = ingress;
-    // IPv6 tells datagrams apart without the protocol.
-    key[1] = version === 4 ? 0x400 | protocol : 0x600;
-    if (version === 4) {
-      key[2] = be16(bytes, ip + Ipv4.identification);
-      key[3] = be32(bytes, ip + Ipv4.source);
-      key[7] = be32(bytes, ip + Ipv4.destination);
-    } else {
-      key[2] = be32(bytes, ip + Ipv6.length + Ipv6Fragment.identification);
-      for (let w = 0; w < 8; w++) key[3 + w] = be32(bytes, ip + Ipv6.source + 4 * w);
-    }
-    const { start, k1, k2 } = this.hashKey;
-    let h = start;
-    for (let w = 0; w < KEY; w++) h = mix(h, key[w], k1, k2);
-    return finishHash(h);
-  }
-
-  #sourceOf(): number {
-    const { start, k1, k2 } = this.hashKey;
-    let h = start;
-    for (let w = 3; w < 7; w++) h = mix(h, this.#key[w], k1, k2);
-    return finishHash(h) & (SOURCES - 1);
-  }
-
-  #find(hash: number): number {
-    for (let d = this.#heads[hash & (this.#heads.length - 1)]; d >= 0; d = this.#next[d]) {
-      if (this.#hash[d] !== hash) continue;
-      let w = 0;
-      while (w < KEY && this.#keys[d * KEY + w] === this.#key[w]) w++;
-      if (w === KEY) return d;
-    }
-    return -1;
-  }
-
   /** A datagram with the key at hand; when there is no room, the oldest gives way. */
-  #add(hash: number, source: number, now: number, state: State): number {
-    if (this.#freeHead < 0) this.#giveUp(this.#oldest, Fate.tunnelFragment);
-    const d = this.#freeHead;
-    this.#freeHead = this.#next[d];
-    const head = hash & (this.#heads.length - 1);
-    this.#next[d] = this.#heads[head];
-    this.#heads[head] = d;
-    this.#hash[d] = hash;
-    for (let w = 0; w < KEY; w++) this.#keys[d * KEY + w] = this.#key[w];
+  #add(now: number, state: State): number {
+    const { table } = this;
+    if (table.full) this.#giveUp(table.oldest, Fate.tunnelFragment);
+    const d = table.add(now, state !== State.passing);
     this.#state[d] = state;
-    this.#born[d] = now;
-    this.#source[d] = source;
-    if (state !== State.passing) this.#perSource[source]++;
     this.#bad[d] = 0;
     this.#total[d] = -1;
     this.#have[d] = 0;
@@ -294,32 +222,7 @@ export class Reassembly {
     this.#ecn[d] = 0;
     this.#first[d] = -1;
     this.#count[d] = 0;
-    this.#older[d] = this.#youngest;
-    this.#younger[d] = -1;
-    if (this.#youngest >= 0) this.#younger[this.#youngest] = d;
-    else this.#oldest = d;
-    this.#youngest = d;
     return d;
-  }
-
-  /** Forgets a datagram that has no fragments. */
-  #remove(d: number): void {
-    const head = this.#hash[d] & (this.#heads.length - 1);
-    if (this.#heads[head] === d) this.#heads[head] = this.#next[d];
-    else {
-      let before = this.#heads[head];
-      while (this.#next[before] !== d) before = this.#next[before];
-      this.#next[before] = this.#next[d];
-    }
-    const older = this.#older[d];
-    const younger = this.#younger[d];
-    if (older >= 0) this.#younger[older] = younger;
-    else this.#oldest = younger;
-    if (younger >= 0) this.#older[younger] = older;
-    else this.#youngest = older;
-    if (this.#state[d] !== State.passing) this.#perSource[this.#source[d]]--;
-    this.#next[d] = this.#freeHead;
-    this.#freeHead = d;
   }
 
   /** How these bytes go with those that came. */
@@ -353,8 +256,8 @@ export class Reassembly {
     if (this.#count[d] === MOST_FRAGMENTS) return -1;
     if (this.#state[d] === State.unknown && !this.#roomForUnknown()) return -1;
     let held = store.hold(burst, i);
-    for (let victim = this.#oldest; held < 0 && victim >= 0; ) {
-      const younger = this.#younger[victim];
+    for (let victim = this.table.oldest; held < 0 && victim >= 0; ) {
+      const younger = this.table.younger[victim];
       if (victim !== d && this.#first[victim] >= 0) {
         this.#giveUp(victim, Fate.tunnelFragment);
         held = store.hold(burst, i);
@@ -373,14 +276,14 @@ export class Reassembly {
   #giveUp(d: number, fate: Fate): void {
     if (this.#state[d] === State.ours) this.#dropAll(d, fate);
     else if (this.#state[d] === State.unknown) this.#leave(d);
-    this.#remove(d);
+    this.table.remove(d);
   }
 
   /** Not ours: what waited leaves, what comes passes. */
   #pass(d: number): void {
     this.#leave(d);
     this.#state[d] = State.passing;
-    this.#perSource[this.#source[d]]--;
+    this.table.discount(d);
   }
 
   #leave(d: number): void {
@@ -455,7 +358,7 @@ export class Reassembly {
     burst.length[i] = front + total;
     burst.wire[i] = front + total;
     this.#killAll(d, Fate.reassembled);
-    this.#remove(d);
+    this.table.remove(d);
     this.whole = true;
     return Fate.count;
   }
