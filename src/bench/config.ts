@@ -24,6 +24,8 @@ export function benchConfig(capacity: number, workers: number, source?: SharedAr
     nextHops: [],
     routes: [],
     tunnels: { ...DEFAULTS.tunnels, geneve: DEFAULT_SETTINGS, vxlan: DEFAULT_SETTINGS },
+    mtu: DEFAULTS.mtu,
+    reassembly: DEFAULTS.reassembly,
     grpc: DEFAULTS.grpc,
     api: { ipv4Order: "s_addr", missingSession: "response" },
     workers,

@@ -22,6 +22,8 @@ export const DEFAULTS = {
   encapsulation: { udpPort: 0, udpChecksum: "default" },
   outer: { df: "copy", ttl: 64, dscp: "copy", ecn: "normal" },
   innerVlan: "move",
+  mtu: { onExceed: "icmp", icmpRate: 100 },
+  reassembly: { memory: 4 << 20, timeout: 30, perSource: 64 },
   sessions: {
     capacity: 1_048_576,
     defaultTimeout: 10,

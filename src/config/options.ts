@@ -29,9 +29,12 @@ const map = <T extends z.core.$ZodLooseShape>(shape: T) => {
 };
 
 const MIB = 1 << 20;
+/** The least is what every host can receive (RFC 791 section 3.1). */
+const mtu = { mtu: integer(576, 65_535).optional() };
 
 const afPacket = {
   driver: z.literal("af_packet"),
+  ...mtu,
   interface: z.string({ error: "the name of a network interface" }).regex(/^[^\s/:]{1,15}$/, {
     error: "the name of a network interface (1 to 15 characters)",
   }),
@@ -42,13 +45,14 @@ const afPacket = {
 };
 const file = {
   driver: z.literal("file"),
+  ...mtu,
   in: text("the path of a pcap or pcapng file").optional(),
   out: text("the path of the pcap file to write").optional(),
   loop: flag().optional(),
   realtime: flag().optional(),
   filter: text("a libpcap filter expression").optional(),
 };
-const memory = { driver: z.literal("memory") };
+const memory = { driver: z.literal("memory"), ...mtu };
 
 const drivers = {
   error: ({ code }: { code: string }) =>
@@ -148,6 +152,12 @@ export const optionsSchema = map({
   log: map({
     level: oneOf("debug", "info", "warn", "error").optional(),
   }).optional(),
+  reassembly: map({
+    memory: integer(65_536, 1024 * MIB).optional(),
+    timeout: integer(15, 60).optional(),
+    perSource: integer(1, MIB).optional(),
+  }).optional(),
+  mtu: map({ onExceed: oneOf("icmp", "drop").optional(), icmpRate: integer(1, 1_000_000).optional() }).optional(),
 });
 
 export type Options = z.infer<typeof optionsSchema>;
@@ -158,6 +168,6 @@ export type HostOptions = NonNullable<PortOptions["host"]>;
  * Settings that a later version brings, as they stand in the specification; indices of lists are left out of the path.
  * They are refused by name, so that nobody takes a configuration for served that is not.
  */
-export const LATER: ReadonlySet<string> = new Set(["ipsec", "nat", "mtu", "api.revealKeys"]);
+export const LATER: ReadonlySet<string> = new Set(["ipsec", "nat", "api.revealKeys"]);
 
 export const LATER_DRIVERS: ReadonlySet<string> = new Set(["auto", "af_xdp", "pcap"]);

@@ -5,6 +5,7 @@ import { Counters } from "../memory/counters.js";
 import { EventRing } from "../memory/event-ring.js";
 import { Grace } from "../memory/grace.js";
 import { wordsSize } from "../memory/worker-words.js";
+import { portMtu } from "../port/interface.js";
 import { native } from "../port/native.js";
 import type { ReplayPlan } from "../port/replay.js";
 import { hashKey } from "../table/flow.js";
@@ -65,6 +66,8 @@ export function createCore(config: Config, options: CoreOptions): Core {
     failClosed: config.tunnels.failClosed * 1000,
     watch: { ids: hopTunnels, slots: new Int32Array(hopRules) },
   });
+  const live = options.replay === undefined;
+  const limited = ports.map((port) => ({ ...port, mtu: port.mtu ?? (live ? portMtu(port.driver) : undefined) }));
   // One fanout group per port; the number must be free in the network namespace, hence at random.
   const groups = new Uint16Array(options.random(ports.length * 2).slice().buffer);
   const plans = Array.from(
@@ -74,7 +77,7 @@ export function createCore(config: Config, options: CoreOptions): Core {
       workers,
       cpu: config.pin.length === 0 ? -1 : config.pin[worker % config.pin.length],
       maxFrame: config.maxFrame,
-      ports,
+      ports: limited,
       fanout: [...groups],
       words,
       counters: new SharedArrayBuffer(Counters.size(ports.length)),
@@ -84,6 +87,8 @@ export function createCore(config: Config, options: CoreOptions): Core {
       routes,
       nextHops,
       hopRules,
+      tooBig: { icmpRate: config.mtu.onExceed === "icmp" ? config.mtu.icmpRate : 0 },
+      reassembly: { ...config.reassembly, timeout: config.reassembly.timeout * 1000 },
       replay: options.replay,
     }),
   );

@@ -14,10 +14,14 @@ import { Decapsulation } from "../tunnel/decap.js";
 import { Encapsulation } from "../tunnel/encap.js";
 import { FlowHash } from "../tunnel/flow-hash.js";
 import { Headers } from "../tunnel/headers.js";
+import { Identification } from "../tunnel/identification.js";
+import { Origins } from "../tunnel/origin.js";
+import { Reassembly, type ReassemblyOptions } from "../tunnel/reassembly.js";
 import { be16 } from "../wire/bytes.js";
 import { Ethernet, EtherType, Vlan } from "../wire/ethernet.js";
-import { Ipv4 } from "../wire/ipv4.js";
+import { Ipv4, Protocol } from "../wire/ipv4.js";
 import { Ipv6 } from "../wire/ipv6.js";
+import { TooBig, type TooBigOptions } from "./too-big.js";
 import { Role, type Topology } from "./topology.js";
 
 /** Tunnels that a packet may go through (datapath.md). */
@@ -25,10 +29,22 @@ const MAX_TUNNELS = 8;
 /** Geneve control packets per second and worker that the application is given. */
 const CONTROL_RATE = 100;
 
+export type { ReassemblyOptions };
+export interface ReassemblyPlan extends ReassemblyOptions {
+  /** By Fate, of this worker. */
+  readonly fates: Float64Array;
+}
+
 export class TunnelStage {
   readonly #headers = new Headers();
   readonly #encapsulation: Encapsulation;
   readonly #decapsulation: Decapsulation;
+  readonly #origins = new Origins();
+  readonly reassembly: Reassembly | undefined;
+  /** What becomes of packets that are too big for their port afterwards. */
+  readonly tooBig: TooBig;
+  /** Whether the frames are fragments that reassembly has let go: they take the miss path as they are. */
+  released = false;
   /** Control packets that may pass before #controlUntil, ms. */
   #controlLeft = 0;
   #controlUntil = 0;
@@ -39,14 +55,21 @@ export class TunnelStage {
     readonly topology: Topology,
     worker: number,
     workers: number,
+    tooBig: TooBigOptions = { icmpRate: 0 },
+    /** Absent: fragments are dropped under the rule of a decapsulation. */
+    reassembly?: ReassemblyPlan,
   ) {
-    this.#encapsulation = new Encapsulation(rules, new FlowHash(rules.key), worker, workers);
+    const identification = new Identification(worker, workers, rules.key);
+    this.#encapsulation = new Encapsulation(rules, new FlowHash(rules.key), identification);
+    this.tooBig = new TooBig(topology, this.#origins, identification, rules.lanes, tooBig);
     this.#decapsulation = new Decapsulation(rules);
+    if (reassembly !== undefined) this.reassembly = new Reassembly(rules.decaps, reassembly, rules.key, reassembly.fates);
   }
 
   /** @returns false when there are no rules: nothing was looked at, and no fate is set */
   run(burst: Burst): boolean {
-    if (!this.rules.refresh()) return false;
+    this.#origins.encapsulated = 0;
+    if (!this.rules.refresh() || this.released) return false;
     const { n, fate, port } = burst;
     const { role } = this.topology;
     for (let i = 0; i < n; i++) fate[i] = role[port[i]] === Role.named ? Fate.count : this.#packet(burst, i);
@@ -71,11 +94,25 @@ export class TunnelStage {
     // No Ethernet header: no rule is for it.
     if (burst.length[i] < Ethernet.length) return Fate.count;
     const ingress = ingressOf(burst, i);
+    const origins = this.#origins;
+    const { limited } = this.topology;
     let last = 0;
     let lane = 0;
+    let fragmentable = false;
+    origins.depth[i] = 0;
     for (let tunnels = 0; ; tunnels++) {
       headers.read(burst, i, rules.ports, ingress, last);
+      // What IPv6 has no bit for passes from one header of ours to the next.
+      if (fragmentable) headers.dontFragment = false;
       const slot = rules.find(halves, headers.base, headers.kind);
+      if (headers.fragment && last === 0) {
+        const fate = this.#fragment(burst, i, ingress, slot);
+        if (fate !== Fate.count) return fate;
+        if (this.reassembly?.whole) {
+          tunnels = -1;
+          continue;
+        }
+      }
       if (last !== 0 && rules.deadBefore(slot, halves, headers.base, headers.kind))
         return this.#dropAfter(lane, burst, i, Fate.failClosed);
       if (slot < 0) return Fate.count;
@@ -83,13 +120,33 @@ export class TunnelStage {
       const record = slot * Rule.size;
       const op = records[record + Rule.op];
       lane = records[record + Rule.lane] << TunnelLane.shift;
-      const fate = this.#apply(burst, i, slot, op & Op.procedureMask, lane);
-      if (fate !== Fate.count) return fate;
       const next = (op >>> Op.nextShift) & Op.nextMask;
+      const procedure: Procedure = op & Op.procedureMask;
+      const encap = procedure === Procedure.geneveEncap || procedure === Procedure.vxlanEncap;
+      if (limited && (encap || next === Next.recirculate)) {
+        if (last === 0) origins.keep(burst, i, headers);
+        if (!encap) origins.keepBytes(burst, i, headers);
+      }
+      const fate = this.#apply(burst, i, slot, procedure, lane);
+      if (fate !== Fate.count) return fate;
+      fragmentable = encap && !this.#encapsulation.dontFragment;
+      if (limited && encap) origins.push(i, lane, this.#encapsulation, procedure === Procedure.vxlanEncap);
+      else if (limited) origins.pop(i, headers);
       if (next === Next.none) return Fate.count;
       if (next === Next.forward) return this.#straightOut(burst, i, record, lane);
       last = records[record + Rule.number] + 1;
     }
+  }
+
+  /** As Reassembly.take. */
+  #fragment(burst: Burst, i: number, ingress: number, slot: number): Fate {
+    const { reassembly } = this;
+    if (reassembly === undefined) return Fate.count;
+    reassembly.whole = false;
+    if (this.#headers.protocol !== Protocol.udp) return Fate.count;
+    const procedure: Procedure = slot < 0 ? 0 : this.rules.records[slot * Rule.size + Rule.op] & Op.procedureMask;
+    const ours = procedure === Procedure.geneveDecap || procedure === Procedure.vxlanDecap;
+    return reassembly.take(burst, i, this.#headers, ingress, ours);
   }
 
   #apply(burst: Burst, i: number, slot: number, procedure: Procedure, lane: number): Fate {

@@ -4,6 +4,7 @@
 // words, hash them, walk the chain, compare. The first rank that has a match ends the search; within a rank the oldest rule wins.
 // No lock: see rule-memory.ts for how a reader is kept from half-written and reused records.
 
+import { DecapFilter } from "./decap-filter.js";
 import { finish, type HashKey, mix } from "./flow.js";
 import { Class, Control, KEY_WORDS, Rule, type RuleMemory, SHAPES, Shape } from "./rule-memory.js";
 import { SKEW } from "./session-memory.js";
@@ -17,6 +18,7 @@ export class RuleLookup {
   readonly lanes: Float64Array;
   /** By UDP port: Header. */
   readonly ports: Uint8Array;
+  readonly decaps: DecapFilter;
   readonly #control: Int32Array;
   readonly #live: Int32Array;
   readonly #dead: Int32Array;
@@ -41,6 +43,7 @@ export class RuleLookup {
     this.#dead = new Int32Array(memory.dead);
     this.ports = new Uint8Array(memory.ports);
     this.lanes = new Float64Array(memory.lanes[worker], SKEW);
+    this.decaps = new DecapFilter(memory.decaps);
     this.key = memory.key;
   }
 

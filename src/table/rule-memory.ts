@@ -16,6 +16,7 @@
 //          their own: a deleted rule is linked there before it leaves the live ones.
 // lanes    one array per worker: the tunnel's counters, a cache line per number.
 
+import { DecapFilter } from "./decap-filter.js";
 import type { HashKey } from "./flow.js";
 import { SKEW } from "./session-memory.js";
 
@@ -206,6 +207,8 @@ export interface RuleMemory {
   readonly live: SharedArrayBuffer;
   readonly dead: SharedArrayBuffer;
   readonly ports: SharedArrayBuffer;
+  /** table/decap-filter.ts. */
+  readonly decaps: SharedArrayBuffer;
   readonly records: SharedArrayBuffer;
   readonly lanes: readonly SharedArrayBuffer[];
 }
@@ -223,6 +226,7 @@ export function allocateRules(capacity: number, workers: number, key: HashKey): 
     live: new SharedArrayBuffer(heads * 4),
     dead: new SharedArrayBuffer(heads * 4),
     ports: new SharedArrayBuffer(65_536),
+    decaps: new SharedArrayBuffer(DecapFilter.size()),
     records: new SharedArrayBuffer(SKEW + slots * Rule.size * 4),
     lanes: Array.from({ length: workers }, () => new SharedArrayBuffer(SKEW + slots * TunnelLane.words * 8)),
   };

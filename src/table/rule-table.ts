@@ -10,6 +10,7 @@
 // the number that it matches on and of the port that it listens to.
 
 import type { Grace } from "../memory/grace.js";
+import { DecapFilter } from "./decap-filter.js";
 import { finish, mix } from "./flow.js";
 import { Retirement } from "./retire.js";
 import type { NewRule, TunnelCounters } from "./rule.js";
@@ -103,6 +104,7 @@ export class RuleTable {
   readonly #dead: Int32Array;
   readonly #ports: Uint8Array;
   readonly #portUsers = new Map<number, { [Header.geneve]: number; [Header.vxlan]: number }>();
+  readonly #decaps: DecapFilter;
   readonly #lanes: readonly Float64Array[];
   /** In the order of creation. */
   readonly #rules = new Map<bigint, State>();
@@ -131,6 +133,7 @@ export class RuleTable {
     this.#live = new Int32Array(memory.live);
     this.#dead = new Int32Array(memory.dead);
     this.#ports = new Uint8Array(memory.ports);
+    this.#decaps = new DecapFilter(memory.decaps);
     this.#ports[GENEVE_PORT] = Header.geneve;
     this.#ports[VXLAN_PORT] = Header.vxlan;
     this.#lanes = memory.lanes.map((lane) => new Float64Array(lane, SKEW));
@@ -263,6 +266,7 @@ export class RuleTable {
     }
     if (rule.match.tunnelId !== undefined) this.#identity(rule.match.tunnelId).dependents++;
     this.#listen(rule, 1);
+    this.#decaps.count(rule, 1);
     const slot = this.#slot();
     const base = slot * Rule.size;
     const record = this.#records.subarray(base, base + Rule.size);
@@ -404,6 +408,7 @@ export class RuleTable {
       this.#forget(tunnelId);
     }
     this.#listen(rule, -1);
+    this.#decaps.count(rule, -1);
   }
 
   #free({ slot, shape }: Published): void {

@@ -1,7 +1,7 @@
 // Geneve and VXLAN decapsulation (RFC 8926 section 3, RFC 7348 section 5). A rule has matched the outer fields and the
 // port: from here on, what is wrong drops under that rule.
 //
-// Not here: reassembly (fragments never come this far), and option contents: we know no option, so a critical one drops.
+// Not here: reassembly (tunnel/reassembly.ts: what is a fragment here could not be made whole), and option contents: we know no option, so a critical one drops.
 
 import type { Burst } from "../memory/burst.js";
 import { Fate } from "../reason.js";

@@ -42,9 +42,9 @@ export class Headers {
   laterFragment = false;
   /** Any fragment. */
   fragment = false;
-  /** Protocol behind the IP header; of IPv6 the first next header. */
+  /** Protocol behind the IP header; of IPv6 the first next header, or the one behind a Fragment header there. */
   protocol = 0;
-  /** Byte offset behind the IP header. */
+  /** Byte offset behind the IP header, and behind that Fragment header. */
   transport = 0;
   header = Header.none;
   /** 0, 4, 6, or 3: less than an Ethernet header. */
@@ -125,6 +125,9 @@ export class Headers {
       const offset = be16(bytes, this.transport + Ipv6Fragment.offset);
       this.fragment = (offset & (Ipv6Fragment.offsetMask | Ipv6Fragment.more)) !== 0;
       this.laterFragment = (offset & Ipv6Fragment.offsetMask) !== 0;
+      // Every fragment says what the datagram carries; a datagram in one fragment is as good as whole (RFC 6946).
+      this.protocol = bytes[this.transport + Ipv6Fragment.nextHeader];
+      this.transport += Ipv6Fragment.length;
     }
   }
 

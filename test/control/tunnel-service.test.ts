@@ -2,6 +2,7 @@ import { connect } from "node:http2";
 import { Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import t, { type Test } from "tap";
 import { AddTunnelStatus, type IpTunnelResponse, type IpTunnelStatsResponse } from "../../src/control/gen/tunneloffload.js";
+import { SKEW } from "../../src/table/session-memory.js";
 import { codeOf } from "./calls.js";
 import { range } from "./device.js";
 import {
