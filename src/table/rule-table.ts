@@ -266,7 +266,6 @@ export class RuleTable {
     }
     if (rule.match.tunnelId !== undefined) this.#identity(rule.match.tunnelId).dependents++;
     this.#listen(rule, 1);
-    this.#decaps.count(rule, 1);
     const slot = this.#slot();
     const base = slot * Rule.size;
     const record = this.#records.subarray(base, base + Rule.size);
@@ -293,6 +292,7 @@ export class RuleTable {
 
   /** Makes it the one that is found, unless an older rule looks for the same. */
   #publish(record: Published): void {
+    this.#decaps.count(record.rule, 1);
     const same = this.#same.get(record.name) ?? [];
     this.#same.set(record.name, same);
     // Before what it replaces, which is as old.
@@ -310,6 +310,7 @@ export class RuleTable {
   }
 
   #withdraw(record: Published): void {
+    this.#decaps.count(record.rule, -1);
     const same = this.#same.get(record.name) as Published[];
     const first = same[0] === record;
     same.splice(same.indexOf(record), 1);
@@ -408,7 +409,6 @@ export class RuleTable {
       this.#forget(tunnelId);
     }
     this.#listen(rule, -1);
-    this.#decaps.count(rule, -1);
   }
 
   #free({ slot, shape }: Published): void {
