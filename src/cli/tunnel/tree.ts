@@ -1,0 +1,75 @@
+// Chains unrolled from where packets enter: what a picture draws. Each tunnel is followed once; where it comes again it is
+// only named. Bounded in depth by what the device takes a packet through, and in size by the limit.
+
+import { Action } from "../../control/gen/tunneloffload.js";
+import { type Chains, recirculates } from "./chains.js";
+import type { ShownTunnel } from "./shown.js";
+
+/** Tunnels that a packet may go through (datapath.md "Tunnel stage"). */
+export const MAX_TUNNELS = 8;
+
+export interface Step {
+  readonly tunnel: ShownTunnel;
+  /** How packets come to it. */
+  readonly by: "start" | "tunnel_id" | "address";
+  /** Not followed from here: it is one of those that lead here, or was followed before. */
+  readonly again?: "cycle" | "above";
+  readonly then: readonly Step[];
+  /** Followers for which the limit left no place. */
+  readonly more: number;
+  /** Where packets end that none of these takes; undefined: there are none. */
+  readonly end?: "straight out" | "forwarding logic" | "dropped" | undefined;
+}
+
+export class Trees {
+  readonly #followed = new Set<bigint>();
+  readonly #path = new Set<bigint>();
+  #left: number;
+
+  constructor(
+    private readonly chains: Chains,
+    limit: number,
+  ) {
+    this.#left = limit;
+  }
+
+  get full(): boolean {
+    return this.#left === 0;
+  }
+
+  from(start: ShownTunnel): Step {
+    return this.#step(start, "start");
+  }
+
+  #step(tunnel: ShownTunnel, by: Step["by"]): Step {
+    this.#left--;
+    const { id } = tunnel;
+    const again = this.#path.has(id) ? "cycle" : this.#followed.has(id) ? "above" : undefined;
+    if (again !== undefined) return { tunnel, by, again, then: [], more: 0 };
+    this.#followed.add(id);
+    this.#path.add(id);
+    const followers = this.#followers(tunnel);
+    const cut = this.#path.size === MAX_TUNNELS && followers.length > 0;
+    const then: Step[] = [];
+    if (!cut) {
+      for (const [follower, how] of followers) {
+        if (this.full) break;
+        then.push(this.#step(follower, how));
+      }
+    }
+    this.#path.delete(id);
+    return { tunnel, by, then, more: cut ? 0 : followers.length - then.length, end: cut ? "dropped" : this.#end(tunnel) };
+  }
+
+  #followers(tunnel: ShownTunnel): (readonly [ShownTunnel, "tunnel_id" | "address"])[] {
+    return [
+      ...this.chains.named(tunnel).map((follower) => [follower, "tunnel_id"] as const),
+      ...this.chains.byAddress(tunnel).map((follower) => [follower, "address"] as const),
+    ];
+  }
+
+  #end(tunnel: ShownTunnel): Step["end"] {
+    if (tunnel.request.nextAction === Action.FORWARD) return "straight out";
+    return recirculates(tunnel) && this.chains.exhaustive(tunnel) ? undefined : "forwarding logic";
+  }
+}
