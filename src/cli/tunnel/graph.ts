@@ -19,7 +19,8 @@ export interface GraphOptions {
 }
 
 interface Tree {
-  readonly how: Start;
+  /** Undefined: by the tunnel before it, which is not drawn. */
+  readonly how: Start | undefined;
   readonly step: Step;
 }
 
@@ -40,7 +41,7 @@ export async function showGraph(client: SluiceClient, options: GraphOptions, asJ
   const drawn = [...(from === undefined ? everywhere(chains, trees) : begin(chains, trees, from))];
   if (asJson) await write(json(drawn.map(({ how, step }) => ({ start: how, ...plain(step, ipv4Order) }))));
   else await draw(drawn, ipv4Order);
-  if (trees.full) {
+  if (trees.cut) {
     const count = chains.size.toLocaleString("en");
     process.stderr.write(
       `the picture ends after ${limit} steps, the device has ${count} tunnels: --limit N draws more, an ID begins there\n`,
@@ -51,8 +52,9 @@ export async function showGraph(client: SluiceClient, options: GraphOptions, asJ
 function* everywhere(chains: Chains, trees: Trees): Generator<Tree> {
   for (const how of STARTS) {
     for (const start of chains.starts(how)) {
-      if (trees.full) return;
-      yield { how, step: trees.from(start) };
+      const step = trees.from(start);
+      if (step === undefined) return;
+      yield { how, step };
     }
   }
 }
@@ -60,26 +62,24 @@ function* everywhere(chains: Chains, trees: Trees): Generator<Tree> {
 function* begin(chains: Chains, trees: Trees, id: bigint): Generator<Tree> {
   const start = chains.get(id);
   if (start === undefined) throw noTunnel(id);
-  yield { how: STARTS.find((how) => chains.starts(how).includes(start)) ?? "entry", step: trees.from(start) };
+  const step = trees.from(start);
+  if (step !== undefined) yield { how: STARTS.find((how) => chains.starts(how).includes(start)), step };
 }
 
 async function draw(trees: readonly Tree[], order: Ipv4Order): Promise<void> {
-  let before: Start | undefined;
-  for (const { how, step } of trees) {
-    if (before !== undefined) await write("\n");
-    if (how !== before && TITLES[how] !== undefined) await write(`${TITLES[how]}\n\n`);
-    await write(picture(step, order));
-    before = how;
+  for (const [i, { how, step }] of trees.entries()) {
+    const title = how === undefined || how === trees[i - 1]?.how ? undefined : TITLES[how];
+    await write(`${i === 0 ? "" : "\n"}${title === undefined ? "" : `${title}\n\n`}${picture(step, order)}`);
   }
   if (trees.length === 0) await write("no tunnels\n");
   else if (trees.some(({ step }) => hints(step))) await write(`\n${LEGEND}\n`);
 }
 
-function hints({ then, by }: Step): boolean {
-  return by === "address" || then.some(hints);
+function hints({ next, by }: Step): boolean {
+  return by === "address" || next.some(hints);
 }
 
-function plain({ tunnel, by, again, then, more, end }: Step, order: Ipv4Order): Record<string, unknown> {
+function plain({ tunnel, by, again, next, more, end }: Step, order: Ipv4Order): Record<string, unknown> {
   const { request, error } = tunnel;
   return {
     tunnel_id: tunnel.id,
@@ -89,7 +89,7 @@ function plain({ tunnel, by, again, then, more, end }: Step, order: Ipv4Order): 
     next_action: actionWord(request.nextAction),
     error,
     again,
-    then: then.map((step) => plain(step, order)),
+    next: next.map((step) => plain(step, order)),
     more: more || undefined,
     end,
   };

@@ -2,10 +2,10 @@
 //
 //   in 1, to 10.1.0.0/16
 //   [1] geneve encap vni 5, 192.0.2.1 to 192.0.2.2
-//   ├── to 192.0.2.2                                  after [1] by tunnel_id
+//   ├── geneve vni 5 with inner to 10.1.1.0/24             names tunnel 1
 //   │   [2] vxlan encap vni 7, 198.51.100.1 to 198.51.100.2
 //   │   └── straight out
-//   ├┄┄ to 192.0.2.0/24                               by its outer addresses
+//   ├┄┄ to 192.0.2.0/24                                    matches the outer header
 //   │   [3] …
 //   └── else forwarding logic
 
@@ -47,17 +47,17 @@ function linesOf(step: Step, order: Ipv4Order, indent: string, first: string): s
   ];
 }
 
-const AGAIN = { cycle: ": a cycle, packets drop after 8 tunnels", above: ": as above", not: "" };
+const AGAIN = { cycle: ": a cycle, dropped", above: ": as above", not: "" };
 
-function hangingOf({ then, more, end, again }: Step, order: Ipv4Order): Hanging[] {
-  const hanging: Hanging[] = then.map((step) => ({
+function hangingOf({ next, more, end, again }: Step, order: Ipv4Order): Hanging[] {
+  const hanging: Hanging[] = next.map((step) => ({
     edge: step.by === "address" ? "address" : "tunnel_id",
     lines: (indent, first) => linesOf(step, order, indent, first),
   }));
   const text = (line: string): Hanging => ({ edge: "tunnel_id", lines: (indent, first) => wrap(line, first, indent) });
   if (more > 0) hanging.push(text(`and ${more.toLocaleString("en")} more`));
   if (end === "dropped") hanging.push(text(`dropped, where one more matches: at most ${MAX_TUNNELS} tunnels`));
-  else if (end !== undefined && again === undefined) hanging.push(text(then.length + more > 0 ? `else ${end}` : end));
+  else if (end !== undefined && again === undefined) hanging.push(text(next.length + more > 0 ? `else ${end}` : end));
   return hanging;
 }
 

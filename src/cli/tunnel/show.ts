@@ -14,6 +14,7 @@ import { noTunnel, oneTunnel, type ShownTunnel } from "./shown.js";
 
 type Line = readonly [name: string, value: string];
 
+const digits = new Intl.NumberFormat("en");
 const CRITICAL = 0x80;
 const NEXT: Readonly<Record<number, string>> = {
   [Action.NONE]: "none: to the forwarding logic",
@@ -63,7 +64,7 @@ function tunnelText(tunnel: ShownTunnel, options: TunnelOptions | undefined, ord
     ...encapLines(request, order),
     ["next", NEXT[request.nextAction] ?? `${request.nextAction}`],
     ...(options === undefined ? [] : optionLines(options)),
-    ...counterColumns.map(({ title, value }): Line => [title, value(counters).toLocaleString("en")]),
+    ...counterColumns.map(({ title, value }): Line => [title, digits.format(value(counters) as bigint)]),
   ];
   const width = Math.max(...lines.map(([name]) => name.length));
   return lines.map(([name, value]) => `${name.padEnd(width)}  ${value}\n`).join("");

@@ -14,7 +14,7 @@ export interface Step {
   readonly by: "start" | "tunnel_id" | "address";
   /** Not followed from here: it is one of those that lead here, or was followed before. */
   readonly again?: "cycle" | "above";
-  readonly then: readonly Step[];
+  readonly next: readonly Step[];
   /** Followers for which the limit left no place. */
   readonly more: number;
   /** Where packets end that none of these takes; undefined: there are none. */
@@ -25,6 +25,7 @@ export class Trees {
   readonly #followed = new Set<bigint>();
   readonly #path = new Set<bigint>();
   #left: number;
+  #cut = false;
 
   constructor(
     private readonly chains: Chains,
@@ -33,32 +34,41 @@ export class Trees {
     this.#left = limit;
   }
 
-  get full(): boolean {
-    return this.#left === 0;
+  /** Something was left out. */
+  get cut(): boolean {
+    return this.#cut;
   }
 
-  from(start: ShownTunnel): Step {
+  /** Undefined: the limit leaves no place. */
+  from(start: ShownTunnel): Step | undefined {
+    if (this.#full()) return undefined;
     return this.#step(start, "start");
+  }
+
+  #full(): boolean {
+    const full = this.#left === 0;
+    if (full) this.#cut = true;
+    return full;
   }
 
   #step(tunnel: ShownTunnel, by: Step["by"]): Step {
     this.#left--;
     const { id } = tunnel;
     const again = this.#path.has(id) ? "cycle" : this.#followed.has(id) ? "above" : undefined;
-    if (again !== undefined) return { tunnel, by, again, then: [], more: 0 };
+    if (again !== undefined) return { tunnel, by, again, next: [], more: 0 };
     this.#followed.add(id);
     this.#path.add(id);
     const followers = this.#followers(tunnel);
-    const cut = this.#path.size === MAX_TUNNELS && followers.length > 0;
-    const then: Step[] = [];
-    if (!cut) {
+    const last = this.#path.size === MAX_TUNNELS && followers.length > 0;
+    const next: Step[] = [];
+    if (!last) {
       for (const [follower, how] of followers) {
-        if (this.full) break;
-        then.push(this.#step(follower, how));
+        if (this.#full()) break;
+        next.push(this.#step(follower, how));
       }
     }
     this.#path.delete(id);
-    return { tunnel, by, then, more: cut ? 0 : followers.length - then.length, end: cut ? "dropped" : this.#end(tunnel) };
+    return { tunnel, by, next, more: last ? 0 : followers.length - next.length, end: last ? "dropped" : this.#end(tunnel) };
   }
 
   #followers(tunnel: ShownTunnel): (readonly [ShownTunnel, "tunnel_id" | "address"])[] {
