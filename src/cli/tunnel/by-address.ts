@@ -23,10 +23,12 @@ const PROTOCOL: Readonly<Record<number, number>> = { 4: 0x0800, 6: 0x86dd };
 export class ByAddress {
   /** By ingress_interface, then by the lengths of prefixes. */
   readonly #shapes = new Map<string, Map<string, Shape>>();
+  /** What was asked for, by ingress_interface. */
+  readonly #met = new Map<string, readonly Shape[]>();
 
   constructor(private readonly order: Ipv4Order) {}
 
-  /** @param tunnel one that names no tunnel before it */
+  /** All are added before the first is looked up. @param tunnel one that names no tunnel before it */
   add(tunnel: ShownTunnel): void {
     const match = tunnel.request.matchCriteria;
     if (match === undefined) return;
@@ -44,26 +46,29 @@ export class ByAddress {
     same.push(tunnel);
   }
 
-  /** In no order. */
+  /** Of an encapsulation. In no order. */
   after(tunnel: ShownTunnel): ShownTunnel[] {
     const encap = encapOf(tunnel.request);
     if (encap?.ip === undefined) return [];
     const [source, destination] = outerAddresses(encap.ip, this.order);
     const version = source.length === 4 ? 4 : 6;
     const found: ShownTunnel[] = [];
-    for (const shapes of this.#of(tunnel.request.matchCriteria?.ingressInterface ?? "")) {
-      for (const shape of shapes.values()) {
-        if (shape.version !== 0 && shape.version !== version) continue;
-        const same = shape.tunnels.get(keyOf(shape, source, destination)) ?? [];
-        found.push(...same.filter((follower) => takes(follower, tunnel, version)));
+    for (const shape of this.#of(tunnel.request.matchCriteria?.ingressInterface ?? "")) {
+      if (shape.version !== 0 && shape.version !== version) continue;
+      for (const follower of shape.tunnels.get(keyOf(shape, source, destination)) ?? []) {
+        if (takes(follower, tunnel, version)) found.push(follower);
       }
     }
     return found;
   }
 
   /** Of the tunnels that see frames of this ingress_interface. */
-  *#of(ingress: string): Generator<Map<string, Shape>> {
-    for (const [name, shapes] of this.#shapes) if (meets(name, ingress)) yield shapes;
+  #of(ingress: string): readonly Shape[] {
+    const known = this.#met.get(ingress);
+    if (known !== undefined) return known;
+    const met = [...this.#shapes].filter(([name]) => meets(name, ingress)).flatMap(([, shapes]) => [...shapes.values()]);
+    this.#met.set(ingress, met);
+    return met;
   }
 }
 

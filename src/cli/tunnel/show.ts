@@ -6,6 +6,7 @@ import { Action, type GeneveOption, Operation } from "../../control/gen/tunnelof
 import type { Ipv4Order } from "../../control/translate.js";
 import { DSCP_COPY } from "../../control/tunnel-options.js";
 import { SluiceError } from "../../errors.js";
+import { GENEVE_PORT, VXLAN_PORT } from "../../table/rule-key.js";
 import { json } from "../json.js";
 import { table } from "../table.js";
 import { encapOf, hex, macPhrase, matchPhrase, outerPhrase, procedureOf } from "./phrase.js";
@@ -56,14 +57,15 @@ function print(counted: Counted, asJson: boolean): void {
 
 function tunnelText(tunnel: ShownTunnel, options: TunnelOptions | undefined, order: Ipv4Order): string {
   const { id, request, counters, error } = tunnel;
+  const kind = procedureOf(request);
   const lines: Line[] = [
     ["tunnel", `${id}`],
-    ["kind", procedureOf(request)],
+    ["kind", kind],
     ["matches", matchPhrase(request.matchCriteria, order)],
     ...(error === undefined ? [] : [["error", error] as const]),
     ...encapLines(request, order),
     ["next", NEXT[request.nextAction] ?? `${request.nextAction}`],
-    ...(options === undefined ? [] : optionLines(options)),
+    ...(options === undefined ? [] : optionLines(options, kind.startsWith("vxlan") ? VXLAN_PORT : GENEVE_PORT)),
     ...counterColumns.map(({ title, value }): Line => [title, digits.format(value(counters) as bigint)]),
   ];
   const width = Math.max(...lines.map(([name]) => name.length));
@@ -93,9 +95,10 @@ function optionText({ optionClass, type, data }: GeneveOption): string {
   return `class ${hex(optionClass, 4)}, type ${hex(type, 2)}${critical}, ${data.length} bytes${data.length === 0 ? "" : `: ${data.toString("hex")}`}`;
 }
 
-function optionLines({ udpPort, udpChecksum, dontFragment, ttl, dscp, ecn, innerVlan }: TunnelOptions): Line[] {
+function optionLines(options: TunnelOptions, standardPort: number): Line[] {
+  const { udpPort, udpChecksum, dontFragment, ttl, dscp, ecn, innerVlan } = options;
   return [
-    ["udp port", udpPort ? `${udpPort}` : "that of the protocol"],
+    ["udp port", `${udpPort || standardPort}`],
     ["udp checksum", word(UdpChecksum, udpChecksum, "UDP_CHECKSUM_")],
     ["don't fragment", word(DontFragment, dontFragment, "DONT_FRAGMENT_")],
     ["ttl", `${ttl ?? "-"}`],

@@ -46,20 +46,22 @@ t.test("list says of each tunnel what it is and what it matches, in words", asyn
   t.equal(titles, "tunnel | kind | next | in packets | out packets | dropped | matches");
   t.match(busy, /^1 \| geneve encap \| forward \| \d+ \| \d+ \| 0 \| in 1, to 10\.1\.0\.1$/);
   const gone = "(error: match_criteria.tunnel_id 3 was deleted: the tunnel matches nothing until that is created again)";
+  // The demonstration's other packets go through the last one.
+  const last = rest.pop();
+  t.match(last, /^8 \| geneve encap \| none \| \d+ \| \d+ \| 0 \| all untagged packets$/);
   t.same(rest, [
     "2 | geneve decap | none | 0 | 0 | 0 | in 1.100, mac to 02:00:00:00:00:01, geneve vni 5 with inner to 10.0.0.0/8",
     `4 | vxlan encap | forward | 0 | 0 | 0 | IPv6, after 3 ${gone}`,
     "5 | vxlan encap | none | 0 | 0 | 0 | esp spi 256",
     "6 | vxlan decap | none | 0 | 0 | 0 | vxlan vni 9 with inner mac from 02:00:00:00:00:02",
     `7 | geneve encap | none | 0 | 0 | 0 | after 3 ${gone}`,
-    "8 | geneve encap | none | 0 | 0 | 0 | all untagged packets",
   ]);
 });
 
 t.test("the JSON of get is an entry of a program file, whose tunnel is the same", async (t) => {
   const file = fileURLToPath(new URL("../../../../pcaps/tunnels/program.yaml", import.meta.url));
   const { tunnels } = parseProgram(readFileSync(file, "utf8"), file, "s_addr");
-  const { target, tunnel, program } = await rig(t);
+  const { target, tunnel } = await rig(t);
   t.match(await sluice("program", file, "--target", target), { code: 0 });
   const listed = JSON.parse((await tunnel("list", "--json")).stdout) as { tunnel_id: number }[];
   t.same(
@@ -77,10 +79,8 @@ t.test("the JSON of get is an entry of a program file, whose tunnel is the same"
     t.equal(request.matchCriteria?.ingressInterface, wanted?.matchCriteria?.ingressInterface);
   }
   t.match(again.tunnels[5]?.options, { udpPort: 8472, innerVlan: 1 });
-  for (const { tunnel_id } of [...listed].reverse()) await tunnel("delete", `${tunnel_id}`);
-  t.equal((await tunnel("list", "--json")).stdout, "[]\n");
-  t.match(await program(...entries.map((entry) => JSON.stringify(entry))), { code: 0 });
-  const after = await Promise.all(listed.map(({ tunnel_id }) => tunnel("get", `${tunnel_id}`, "--json")));
+  const other = await rig(t, ...entries.map((entry) => JSON.stringify(entry)));
+  const after = await Promise.all(listed.map(({ tunnel_id }) => other.tunnel("get", `${tunnel_id}`, "--json")));
   t.same(
     after.map(({ stdout }) => JSON.parse(stdout).ip_tunnel),
     entries,
@@ -148,6 +148,7 @@ t.test("stats count the demonstration's packets, of one tunnel or of all; delete
   t.match((await tunnel("delete", "2")).stdout, /^tunnel .*\n2( +0){8}\n$/);
   t.match(await tunnel("list"), { code: 0, stdout: "no tunnels\n" });
   t.match(await tunnel("stats"), { code: 0, stdout: "no tunnels\n" });
+  t.match(await tunnel("list", "--json"), { code: 0, stdout: "[]\n" });
   for (const command of ["get", "stats", "delete"]) {
     t.match(await tunnel(command, "1"), {
       code: 1,
@@ -180,7 +181,10 @@ t.test("a long list is whole; ^C and a reader that goes away end it without a wo
   const { target, tunnel } = await rig(t, ...many(3000, vxlan(1, "192.0.2.1", "192.0.2.2")));
   const lines = (await tunnel("list")).stdout.trimEnd().split("\n").slice(1);
   t.equal(lines.length, 3000);
-  for (const line of lines) t.match(line, /^\d+ +vxlan encap +forward +0 +0 +0 +to 10\.9\.\d+\.\d+$/);
+  t.same(
+    lines.filter((line) => !/^\d+ +vxlan encap +forward +0 +0 +0 +to 10\.9\.\d+\.\d+$/.test(line)),
+    [],
+  );
   for (const args of [["list"], ["list", "--json"], ["stats"], ["graph", "--limit", "9999"]]) {
     const child = spawn(process.execPath, [MAIN, "tunnel", ...args, "--target", target]);
     let stderr = "";
