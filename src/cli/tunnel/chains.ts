@@ -5,7 +5,7 @@ import { Action } from "../../control/gen/tunneloffload.js";
 import type { Ipv4Order } from "../../control/translate.js";
 import { ByAddress } from "./by-address.js";
 import { covers } from "./ingress.js";
-import { ETHERNET, encapOf } from "./phrase.js";
+import { ETHERNET, encapOf, procedureOf } from "./phrase.js";
 import type { ShownTunnel } from "./shown.js";
 
 /** How packets come to the first tunnel of a chain; all but entries are never reached. */
@@ -48,7 +48,7 @@ export class Chains {
     return recirculates(tunnel) ? (this.#followers.get(tunnel.id) ?? []) : [];
   }
 
-  /** That name no tunnel, and match its outer header. */
+  /** That name no tunnel, and match the outer header of this one, which is complete. */
   byAddress(tunnel: ShownTunnel): readonly ShownTunnel[] {
     return recirculates(tunnel) && !this.exhaustive(tunnel) ? this.#byAddress.after(tunnel).sort(byId) : [];
   }
@@ -101,8 +101,9 @@ function takesAll(follower: ShownTunnel, before: ShownTunnel): boolean {
   const match = follower.request.matchCriteria;
   if (match === undefined || match.macMatch !== undefined || match.ipMatch !== undefined || match.match !== undefined)
     return false;
-  const encap = encapOf(follower.request);
-  const anything = encap !== undefined && !("protocolType" in encap && encap.protocolType !== ETHERNET);
+  const carried = encapOf(follower.request);
+  const decap = procedureOf(follower.request).endsWith("decap");
+  const anything = !decap && !(carried !== undefined && "protocolType" in carried && carried.protocolType !== ETHERNET);
   return anything && covers(match.ingressInterface, before.request.matchCriteria?.ingressInterface ?? "");
 }
 

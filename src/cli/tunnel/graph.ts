@@ -7,7 +7,7 @@ import { write } from "../output.js";
 import { Chains, STARTS, type Start } from "./chains.js";
 import { actionWord, matchPhrase, tunnelPhrase } from "./phrase.js";
 import { picture } from "./picture.js";
-import { noTunnel, type ShownTunnel, tunnelPages } from "./shown.js";
+import { complete, noTunnel, type ShownTunnel, tunnelPages } from "./shown.js";
 import { type Step, Trees } from "./tree.js";
 
 export interface GraphOptions {
@@ -37,8 +37,9 @@ export async function showGraph(client: SluiceClient, options: GraphOptions, asJ
   const all: ShownTunnel[] = [];
   for await (const page of tunnelPages(client)) all.push(...page);
   const chains = new Chains(all, ipv4Order);
-  const trees = new Trees(chains, limit);
-  const drawn = [...(from === undefined ? everywhere(chains, trees) : begin(chains, trees, from))];
+  const trees = new Trees(chains, (tunnel) => complete(client, tunnel), limit);
+  const drawn: Tree[] = [];
+  for await (const tree of from === undefined ? everywhere(chains, trees) : begin(chains, trees, from)) drawn.push(tree);
   if (asJson) await write(json(drawn.map(({ how, step }) => ({ start: how, ...plain(step, ipv4Order) }))));
   else await draw(drawn, ipv4Order);
   if (trees.cut) {
@@ -49,20 +50,20 @@ export async function showGraph(client: SluiceClient, options: GraphOptions, asJ
   }
 }
 
-function* everywhere(chains: Chains, trees: Trees): Generator<Tree> {
+async function* everywhere(chains: Chains, trees: Trees): AsyncGenerator<Tree> {
   for (const how of STARTS) {
     for (const start of chains.starts(how)) {
-      const step = trees.from(start);
+      const step = await trees.from(start);
       if (step === undefined) return;
       yield { how, step };
     }
   }
 }
 
-function* begin(chains: Chains, trees: Trees, id: bigint): Generator<Tree> {
+async function* begin(chains: Chains, trees: Trees, id: bigint): AsyncGenerator<Tree> {
   const start = chains.get(id);
   if (start === undefined) throw noTunnel(id);
-  const step = trees.from(start);
+  const step = await trees.from(start);
   if (step !== undefined) yield { how: STARTS.find((how) => chains.starts(how).includes(start)), step };
 }
 
@@ -79,7 +80,7 @@ function hints({ next, by }: Step): boolean {
   return by === "address" || next.some(hints);
 }
 
-function plain({ tunnel, by, again, next, more, end }: Step, order: Ipv4Order): Record<string, unknown> {
+function plain({ tunnel, by, never, again, next, more, end }: Step, order: Ipv4Order): Record<string, unknown> {
   const { request, error } = tunnel;
   return {
     tunnel_id: tunnel.id,
@@ -88,6 +89,7 @@ function plain({ tunnel, by, again, next, more, end }: Step, order: Ipv4Order): 
     tunnel: tunnelPhrase(request, order),
     next_action: actionWord(request.nextAction),
     error,
+    never: never || undefined,
     again,
     next: next.map((step) => plain(step, order)),
     more: more || undefined,

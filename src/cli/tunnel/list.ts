@@ -4,13 +4,13 @@ import type { SluiceClient } from "../../control/client.js";
 import type { Ipv4Order } from "../../control/translate.js";
 import { writeAll } from "../pages.js";
 import { type Counted, columns, plain, plainStats, statsColumns } from "./record.js";
-import { type ShownTunnel, tunnelPages } from "./shown.js";
+import { completePages, type ShownTunnel, tunnelPages } from "./shown.js";
 
 const NONE = "no tunnels\n";
 
 export async function listTunnels(client: SluiceClient, order: Ipv4Order, asJson: boolean): Promise<void> {
   const shape = { columns: columns(order), plain: (tunnel: ShownTunnel) => plain(tunnel, order), none: NONE };
-  await writeAll(tunnelPages(client), shape, asJson);
+  await writeAll(asJson ? completePages(client) : tunnelPages(client), shape, asJson);
 }
 
 export async function listStats(client: SluiceClient, asJson: boolean): Promise<void> {

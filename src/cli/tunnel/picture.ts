@@ -33,12 +33,12 @@ export function picture(step: Step, order: Ipv4Order): string {
 
 /** @param first what stands before the first line, in place of `indent` */
 function linesOf(step: Step, order: Ipv4Order, indent: string, first: string): string[] {
-  const { tunnel, again, by } = step;
+  const { tunnel, again, by, never } = step;
   const { request } = tunnel;
   const hanging = hangingOf(step, order);
   const stem = hanging.length > 0 ? "│ " : "";
   return [
-    ...wrap(matchPhrase(request.matchCriteria, order, by === "start"), first, indent),
+    ...wrap(`${matchPhrase(request.matchCriteria, order, by === "start")}${never ? NEVER : ""}`, first, indent),
     ...wrap(`[${tunnel.id}] ${tunnelPhrase(request, order)}${AGAIN[again ?? "not"]}`, indent, `${indent}${stem}  `),
     ...hanging.flatMap(({ edge, lines }, i) => {
       const place = i === hanging.length - 1 ? "last" : "inner";
@@ -47,6 +47,7 @@ function linesOf(step: Step, order: Ipv4Order, indent: string, first: string): s
   ];
 }
 
+const NEVER = " (never: other ingress)";
 const AGAIN = { cycle: ": a cycle, dropped", above: ": as above", not: "" };
 
 function hangingOf({ next, more, end, again }: Step, order: Ipv4Order): Hanging[] {

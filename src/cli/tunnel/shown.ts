@@ -17,33 +17,39 @@ export interface ShownTunnel {
 /** VXLAN tunnels that are asked for at the same time. */
 const AT_ONCE = 64;
 
-/** In the order of creation, as they come. */
+/** In the order of creation, as they come; a VXLAN encapsulation without its header. */
 export async function* tunnelPages(client: SluiceClient): AsyncGenerator<ShownTunnel[]> {
-  for await (const page of client.tunnels.pages()) {
-    const shown: ShownTunnel[] = [];
+  for await (const page of client.tunnels.pages()) yield page.map(shown);
+}
+
+export async function* completePages(client: SluiceClient): AsyncGenerator<ShownTunnel[]> {
+  for await (const page of tunnelPages(client)) {
+    const whole: ShownTunnel[] = [];
     for (let from = 0; from < page.length; from += AT_ONCE) {
-      shown.push(...(await Promise.all(page.slice(from, from + AT_ONCE).map((response) => complete(client, response)))));
+      whole.push(...(await Promise.all(page.slice(from, from + AT_ONCE).map((tunnel) => complete(client, tunnel)))));
     }
-    yield shown;
+    yield whole;
   }
 }
 
 export async function oneTunnel(client: SluiceClient, id: bigint): Promise<ShownTunnel> {
   const response = await client.tunnels.get(id);
   if (response === undefined) throw noTunnel(id);
-  return complete(client, response);
+  return complete(client, shown(response));
 }
 
 export function noTunnel(id: bigint): SluiceError {
   return new SluiceError("grpc", `the device has no tunnel ${id}; \`sluice tunnel list\` shows them`);
 }
 
-async function complete(client: SluiceClient, response: IpTunnelResponse): Promise<ShownTunnel> {
-  const { tunnelId: id, tunnelCounters: counters = ZERO, error } = response;
-  const standard: TunnelRequest = response.ipTunnel ?? NOTHING;
-  // Deleted meanwhile: shown with what is known of it.
-  const request = standard.tunnel === undefined ? ((await client.tunnels.vxlan(id)) ?? standard) : standard;
-  return { id, request, counters, error: error?.errorString };
+/** With the header of a VXLAN encapsulation. Deleted meanwhile: with what is known of it. */
+export async function complete(client: SluiceClient, tunnel: ShownTunnel): Promise<ShownTunnel> {
+  if (tunnel.request.tunnel !== undefined) return tunnel;
+  return { ...tunnel, request: (await client.tunnels.vxlan(tunnel.id)) ?? tunnel.request };
+}
+
+function shown({ tunnelId: id, ipTunnel, tunnelCounters, error }: IpTunnelResponse): ShownTunnel {
+  return { id, request: ipTunnel ?? NOTHING, counters: tunnelCounters ?? ZERO, error: error?.errorString };
 }
 
 const ZERO: Counters = {

@@ -3,6 +3,7 @@
 
 import { Action } from "../../control/gen/tunneloffload.js";
 import { type Chains, recirculates } from "./chains.js";
+import { meets } from "./ingress.js";
 import type { ShownTunnel } from "./shown.js";
 
 /** Tunnels that a packet may go through (datapath.md "Tunnel stage"). */
@@ -12,6 +13,8 @@ export interface Step {
   readonly tunnel: ShownTunnel;
   /** How packets come to it. */
   readonly by: "start" | "tunnel_id" | "address";
+  /** It names the tunnel before it, but is for frames that come in elsewhere. */
+  readonly never: boolean;
   /** Not followed from here: it is one of those that lead here, or was followed before. */
   readonly again?: "cycle" | "above";
   readonly next: readonly Step[];
@@ -29,6 +32,7 @@ export class Trees {
 
   constructor(
     private readonly chains: Chains,
+    private readonly complete: (tunnel: ShownTunnel) => Promise<ShownTunnel>,
     limit: number,
   ) {
     this.#left = limit;
@@ -40,7 +44,7 @@ export class Trees {
   }
 
   /** Undefined: the limit leaves no place. */
-  from(start: ShownTunnel): Step | undefined {
+  async from(start: ShownTunnel): Promise<Step | undefined> {
     if (this.#full()) return undefined;
     return this.#step(start, "start");
   }
@@ -51,11 +55,13 @@ export class Trees {
     return full;
   }
 
-  #step(tunnel: ShownTunnel, by: Step["by"]): Step {
+  async #step(known: ShownTunnel, by: Step["by"], before?: ShownTunnel): Promise<Step> {
     this.#left--;
+    const tunnel = await this.complete(known);
     const { id } = tunnel;
+    const never = before !== undefined && !meets(ingressOf(tunnel), ingressOf(before));
     const again = this.#path.has(id) ? "cycle" : this.#followed.has(id) ? "above" : undefined;
-    if (again !== undefined) return { tunnel, by, again, next: [], more: 0 };
+    if (again !== undefined) return { tunnel, by, never, again, next: [], more: 0 };
     this.#followed.add(id);
     this.#path.add(id);
     const followers = this.#followers(tunnel);
@@ -64,11 +70,18 @@ export class Trees {
     if (!last) {
       for (const [follower, how] of followers) {
         if (this.#full()) break;
-        next.push(this.#step(follower, how));
+        next.push(await this.#step(follower, how, tunnel));
       }
     }
     this.#path.delete(id);
-    return { tunnel, by, next, more: last ? 0 : followers.length - next.length, end: last ? "dropped" : this.#end(tunnel) };
+    return {
+      tunnel,
+      by,
+      never,
+      next,
+      more: last ? 0 : followers.length - next.length,
+      end: last ? "dropped" : this.#end(tunnel),
+    };
   }
 
   #followers(tunnel: ShownTunnel): (readonly [ShownTunnel, "tunnel_id" | "address"])[] {
@@ -82,4 +95,8 @@ export class Trees {
     if (tunnel.request.nextAction === Action.FORWARD) return "straight out";
     return recirculates(tunnel) && this.chains.exhaustive(tunnel) ? undefined : "forwarding logic";
   }
+}
+
+function ingressOf({ request }: ShownTunnel): string {
+  return request.matchCriteria?.ingressInterface ?? "";
 }

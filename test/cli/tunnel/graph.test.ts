@@ -72,9 +72,9 @@ after 21
 
 in 1.7, after 51
 [50] geneve encap vni 3, 192.0.2.1 to 192.0.2.6
-├── all
+├── all (never: other ingress)
 │   [51] geneve encap vni 3, 192.0.2.1 to 192.0.2.6
-│   ├── in 1.7
+│   ├── in 1.7 (never: other ingress)
 │   │   [50] geneve encap vni 3, 192.0.2.1 to 192.0.2.6: a cycle, dropped
 │   └── else forwarding logic
 └── else forwarding logic
