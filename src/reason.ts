@@ -52,6 +52,7 @@ export const enum Fate {
   geneveControlLimited,
   vxlanFlags,
   vxlanInnerVlan,
+  noTunnel,
   count,
 }
 
@@ -127,6 +128,7 @@ export const REASONS: readonly Reason[] = list({
     "drop",
     "a VLAN tag inside VXLAN, and the tunnel does not keep them (RFC 7348 section 6.1)",
   ],
+  [Fate.noTunnel]: ["no-tunnel", "drop", "a copy for a collector behind a tunnel that does not exist"],
 });
 
 function list(table: Record<Exclude<Fate, Fate.count>, [string, FateKind, string]>): readonly Reason[] {

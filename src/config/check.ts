@@ -96,13 +96,16 @@ function checkRoutes(options: Options, problems: Problem[]): void {
 function checkNextHops(options: Options, problems: Problem[]): void {
   const ports = portNames(options);
   const first = new Map<string, number>();
-  (options.nextHops ?? []).forEach(({ ip, port }, i) => {
+  (options.nextHops ?? []).forEach(({ ip, port, mac, tunnel }, i) => {
     const path = ["nextHops", i];
     const other = first.get(ip.join());
     if (other === undefined) first.set(ip.join(), i);
     else problems.push({ path: [...path, "ip"], text: `is the address of nextHops[${other}] already` });
-    if (!ports.includes(port))
+    if (tunnel === undefined ? port === undefined || mac === undefined : port !== undefined || mac !== undefined) {
+      problems.push({ path, text: "expected the collector's port and mac, or the id of a tunnel that leads to it" });
+    } else if (port !== undefined && !ports.includes(port)) {
       problems.push({ path: [...path, "port"], text: foundExpected(port, `a port: ${ports.join(", ")}`) });
+    }
   });
 }
 

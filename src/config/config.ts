@@ -66,10 +66,19 @@ export interface PortConfig {
 export interface NextHopConfig {
   /** The address by which sessions name it: 4 or 16 bytes in network order. */
   readonly ip: readonly number[];
+  readonly reach: DirectHop | TunnelHop;
+}
+
+export interface DirectHop {
   /** Index of the port that it is reached by. */
   readonly port: number;
   /** Its 6 bytes replace the destination MAC of a copy. */
   readonly mac: readonly number[];
+}
+
+export interface TunnelHop {
+  /** Id of the encapsulating tunnel that copies go through, programmed as any other. */
+  readonly tunnel: number;
 }
 
 /** Where packets to a prefix leave. */

@@ -14,10 +14,9 @@ export function fill(options: Options, limits: Limits, locate?: (path: Problem["
   const ports = fillPorts(options);
   return deepFreeze({
     ports,
-    nextHops: (options.nextHops ?? []).map(({ ip, port, mac }) => ({
+    nextHops: (options.nextHops ?? []).map(({ ip, port, mac = [], tunnel }) => ({
       ip,
-      port: ports.findIndex(({ name }) => name === port),
-      mac,
+      reach: tunnel === undefined ? { port: ports.findIndex(({ name }) => name === port), mac } : { tunnel },
     })),
     routes: (options.routes ?? []).map(({ to, port, sourceMac, destinationMac }) => ({
       ...to,

@@ -79,10 +79,11 @@ const NEXT_HOPS = 4096;
 
 const nextHop = map({
   ip: parsed("an IPv4 or IPv6 address", parseAddress),
-  port: z.union([text("the name of a port"), z.int().transform(String)], {
-    error: "the name of a port, as in collector, 2 or host1",
-  }),
-  mac: parsed("a MAC address such as 02:00:00:00:00:09", parseMac),
+  port: z
+    .union([text("the name of a port"), z.int().transform(String)], { error: "the name of a port, as in collector, 2 or host1" })
+    .optional(),
+  mac: parsed("a MAC address such as 02:00:00:00:00:09", parseMac).optional(),
+  tunnel: integer(1, Number.MAX_SAFE_INTEGER).optional(),
 });
 
 const route = map({
@@ -144,7 +145,6 @@ export type HostOptions = NonNullable<PortOptions["host"]>;
  * They are refused by name, so that nobody takes a configuration for served that is not.
  */
 export const LATER: ReadonlySet<string> = new Set([
-  "nextHops.tunnel",
   "ipsec",
   "nat",
   "mtu",

@@ -54,9 +54,15 @@ export function createCore(config: Config, options: CoreOptions): Core {
     destinationMac: Uint8Array.from(destinationMac),
   }));
   const table = new Routes(routes);
+  const nextHops = config.nextHops.map(({ reach }) =>
+    "tunnel" in reach ? { port: -1, mac: new Uint8Array(6) } : { port: reach.port, mac: Uint8Array.from(reach.mac) },
+  );
+  const hopTunnels = config.nextHops.map(({ reach }) => ("tunnel" in reach ? BigInt(reach.tunnel) : undefined));
+  const hopRules = new SharedArrayBuffer(Math.max(1, nextHops.length) * 4);
   const rules = new RuleTable(ruleMemory, new Grace(new Int32Array(words), workers), {
     compile: (rule, record) => compile(rule, record, table),
     failClosed: config.tunnels.failClosed * 1000,
+    watch: { ids: hopTunnels, slots: new Int32Array(hopRules) },
   });
   // One fanout group per port; the number must be free in the network namespace, hence at random.
   const groups = new Uint16Array(options.random(ports.length * 2).slice().buffer);
@@ -75,7 +81,8 @@ export function createCore(config: Config, options: CoreOptions): Core {
       sessions: memory,
       rules: ruleMemory,
       routes,
-      nextHops: config.nextHops.map(({ port, mac }) => ({ port, mac: Uint8Array.from(mac) })),
+      nextHops,
+      hopRules,
       replay: options.replay,
     }),
   );

@@ -1,18 +1,18 @@
 // Copies for collectors (datapath.md "Session stage": MIRROR, SNOOP): the frame as received, its destination MAC that of
-// the next hop.
+// the next hop; or encapsulated by a tunnel that leads there.
 //
 // A copy needs no memory: once the burst is sent, nobody needs the frames any more (Port.tx keeps nothing), so the frame
-// itself is changed where it lies and sent again. A copy that is encapsulated can grow into the frame's headroom in the
-// same way.
+// itself is changed where it lies and sent again; a tunnel's headers grow into its headroom.
 
 import { BURST, type Burst } from "../memory/burst.js";
 import type { Counters } from "../memory/counters.js";
 import { PortCounter } from "../memory/counters.js";
 import { Fate } from "../reason.js";
 import { Ethernet } from "../wire/ethernet.js";
+import type { TunnelStage } from "./tunnel.js";
 
 export interface NextHop {
-  /** Index of the port that it is reached by. */
+  /** Index of the port that it is reached by; -1: by a tunnel. */
   readonly port: number;
   /** 6 bytes. */
   readonly mac: Uint8Array;
@@ -28,7 +28,11 @@ export class Copies {
   /** By next hop: three machine-order halves. */
   readonly #mac: Uint16Array;
 
-  constructor(nextHops: readonly NextHop[]) {
+  /** @param rules by next hop: slot + 1 of the rule whose tunnel leads there, or 0; read inside a burst */
+  constructor(
+    nextHops: readonly NextHop[],
+    readonly rules: Int32Array,
+  ) {
     this.#port = Int32Array.from(nextHops, ({ port }) => port);
     const bytes = new Uint8Array(nextHops.length * Ethernet.address);
     nextHops.forEach(({ mac }, hop) => {
@@ -44,13 +48,21 @@ export class Copies {
   }
 
   /** Turns the frames in the list into their copies. The originals must have been sent and their fates counted. */
-  make(burst: Burst, counters: Counters): void {
+  make(burst: Burst, counters: Counters, tunnels: TunnelStage): void {
     const { n, list } = this;
     const { frames, offset, egress, fate, port } = burst;
     for (let k = 0; k < n; k++) {
       const i = list[k];
       const hop = this.#hop[k];
-      // Frames begin 2 past a multiple of 4.
+      const own = counters.port(port[i]);
+      own[PortCounter.created] = own[PortCounter.created] + 1;
+      if (this.#port[hop] < 0) {
+        const rule = Atomics.load(this.rules, hop) - 1;
+        const sent = rule < 0 ? Fate.noTunnel : tunnels.through(burst, i, rule);
+        fate[i] = sent === Fate.tunneled ? Fate.copied : sent;
+        continue;
+      }
+      // Every frame begins at an even offset.
       const to = (offset[i] + Ethernet.destination) >> 1;
       const from = (hop * Ethernet.address) >> 1;
       frames.halves[to] = this.#mac[from];
@@ -58,8 +70,6 @@ export class Copies {
       frames.halves[to + 2] = this.#mac[from + 2];
       egress[i] = this.#port[hop];
       fate[i] = Fate.copied;
-      const own = counters.port(port[i]);
-      own[PortCounter.created] = own[PortCounter.created] + 1;
     }
   }
 }

@@ -34,12 +34,13 @@ export class Departures {
     }
   }
 
-  /** The frames at these positions alone, all of which leave. */
+  /** The frames at these positions alone. */
   sortList(burst: Burst, list: Int32Array, n: number): void {
     const { counts, lists } = this;
     counts.fill(0);
     for (let k = 0; k < n; k++) {
       const i = list[k];
+      if (this.#ends[burst.fate[i]] === 1) continue;
       const port = burst.egress[i];
       lists[port][counts[port]++] = i;
     }

@@ -53,6 +53,21 @@ export class TunnelStage {
     return true;
   }
 
+  /** Takes a packet through the encapsulation of one rule, whatever it matches, and straight out. */
+  through(burst: Burst, i: number, slot: number): Fate {
+    const { rules } = this;
+    this.#headers.read(burst, i, rules.ports, 0, 0);
+    const record = slot * Rule.size;
+    const fate = this.#apply(
+      burst,
+      i,
+      slot,
+      rules.records[record + Rule.op] & Op.procedureMask,
+      rules.records[record + Rule.number],
+    );
+    return fate === Fate.count ? this.#straightOut(burst, i, record) : fate;
+  }
+
   #packet(burst: Burst, i: number): Fate {
     const { rules } = this;
     const { records } = rules;

@@ -28,6 +28,8 @@ export interface RuleTableOptions {
   readonly compile: (rule: NewRule, record: Int32Array) => void;
   /** Milliseconds for which a deleted rule keeps packets of its chain from leaving. */
   readonly failClosed: number;
+  /** Shared: `slots[i]` is kept at slot + 1 of the encapsulating rule with the id `ids[i]`, or 0. */
+  readonly watch?: { readonly ids: readonly (bigint | undefined)[]; readonly slots: Int32Array };
 }
 
 export interface RuleInfo {
@@ -177,6 +179,7 @@ export class RuleTable {
     this.#identity(id).exists = true;
     this.#rules.set(id, state);
     this.#publish(state.record);
+    this.#tell(state);
     this.lastId = id;
     return RuleStatus.done;
   }
@@ -190,6 +193,7 @@ export class RuleTable {
     const { record: old, rule: oldRule } = before;
     this.#rules.set(rule.id, state);
     this.#publish(state.record);
+    this.#tell(state);
     this.#withdraw(old);
     this.#retire(old, oldRule);
     return RuleStatus.done;
@@ -206,6 +210,7 @@ export class RuleTable {
     if (state === undefined) return Promise.resolve(undefined);
     this.#rules.delete(id);
     this.#identity(id).exists = false;
+    this.#tell(state, true);
     this.#withdraw(state.record);
     this.#bury(state, now);
     return new Promise((resolve) => {
@@ -280,6 +285,15 @@ export class RuleTable {
     if (heir !== undefined) this.#link(this.#live, heir);
     else Atomics.sub(this.#control, Control.rules, 1);
     this.#unlink(this.#live, record);
+  }
+
+  /** Tells those who go to this tunnel without matching where it is. */
+  #tell({ rule, record }: State, gone = false): void {
+    const { watch } = this.#options;
+    const reachable = !gone && (rule.tunnel.kind === "geneve-encap" || rule.tunnel.kind === "vxlan-encap");
+    watch?.ids.forEach((id, i) => {
+      if (id === rule.id) Atomics.store(watch.slots, i, reachable ? record.slot + 1 : 0);
+    });
   }
 
   #link(heads: Int32Array, { slot, hash }: Published): void {

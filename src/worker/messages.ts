@@ -30,6 +30,8 @@ export interface WorkerPlan {
   readonly routes: readonly Route[];
   /** By the index that sessions hold. */
   readonly nextHops: readonly NextHop[];
+  /** By next hop: slot + 1 of the rule whose tunnel leads to it, or 0. */
+  readonly hopRules: SharedArrayBuffer;
   /** Packets come from captures merged by time, and leave into captures. */
   readonly replay?: ReplayPlan | undefined;
 }

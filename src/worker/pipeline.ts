@@ -58,7 +58,10 @@ export class Pipeline {
   #copy(burst: Burst, inflight: number): void {
     const { copies, words } = this;
     const { list, n } = copies;
-    copies.make(burst, this.counters);
+    const epoch = wordOf(this.worker, Word.burst);
+    Atomics.add(words, epoch, 1);
+    copies.make(burst, this.counters, this.tunnels);
+    Atomics.add(words, epoch, 1);
     words[inflight] = n;
     this.#departures.sortList(burst, list, n);
     this.#send(burst);

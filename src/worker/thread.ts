@@ -44,7 +44,7 @@ function start({ plan, reports }: WorkerTask): void {
       new TunnelStage(new RuleLookup(plan.rules, worker), new Routes(plan.routes), topology, worker, plan.workers),
       new SessionLookup(plan.sessions, worker),
       new EventRing(plan.closed),
-      new Copies(plan.nextHops),
+      new Copies(plan.nextHops, new Int32Array(plan.hopRules)),
       ports.egress,
       counters,
       new Int32Array(plan.words),

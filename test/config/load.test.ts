@@ -122,36 +122,43 @@ t.test("next hops name a port by its name, and are known by address", async (t) 
   - { ip: 12.2.3.4, port: collector, mac: "02:00:00:00:00:09" }
   - { ip: "2001:DB8::9", port: 2, mac: "FE-DC-BA-98-76-54" }
   - { ip: 12.2.3.5, port: host1, mac: "02:00:00:00:00:0a" }
+  - { ip: 12.2.3.6, tunnel: 77 }
 `;
   t.same(loadText(`${TWO_PORTS}${collector}${hops}`).nextHops, [
-    { ip: [12, 2, 3, 4], port: 4, mac: [2, 0, 0, 0, 0, 9] },
-    { ip: [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9], port: 2, mac: [0xfe, 0xdc, 0xba, 0x98, 0x76, 0x54] },
-    { ip: [12, 2, 3, 5], port: 1, mac: [2, 0, 0, 0, 0, 10] },
+    { ip: [12, 2, 3, 4], reach: { port: 4, mac: [2, 0, 0, 0, 0, 9] } },
+    {
+      ip: [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9],
+      reach: { port: 2, mac: [0xfe, 0xdc, 0xba, 0x98, 0x76, 0x54] },
+    },
+    { ip: [12, 2, 3, 5], reach: { port: 1, mac: [2, 0, 0, 0, 0, 10] } },
+    { ip: [12, 2, 3, 6], reach: { tunnel: 77 } },
   ]);
   t.same(loadText(TWO_PORTS).nextHops, []);
   const wrong = `nextHops:
   - { ip: 12.2.3, port: 1, mac: "02:00:00:00:00:09" }
   - { ip: 12.2.3.4, port: 1, mac: "02:00:00:00:00" }
-  - { ip: 12.2.3.4, mac: "02:00:00:00:00:09" }
-  - { ip: 12.2.3.4, port: 1, mac: "02:00:00:00:00:09", tunnel: {} }
+  - { ip: 12.2.3.4, tunnel: x }
 `;
   t.equal(
     failure(`${TWO_PORTS}${wrong}`),
-    `configuration: 4 problems
+    `configuration: 3 problems
   sluice.yaml:6:11: nextHops[0].ip: found "12.2.3", expected an IPv4 or IPv6 address
   sluice.yaml:7:35: nextHops[1].mac: found "02:00:00:00:00", expected a MAC address such as 02:00:00:00:00:09
-  sluice.yaml:8:5: nextHops[2].port: missing, expected the name of a port, as in collector, 2 or host1
-  sluice.yaml:9:64: nextHops[3].tunnel: not supported yet`,
+  sluice.yaml:8:29: nextHops[2].tunnel: found "x", expected a whole number from 1 to 9,007,199,254,740,991`,
   );
   const unknown = `nextHops:
   - { ip: 12.2.3.4, port: 3, mac: "02:00:00:00:00:09" }
   - { ip: 12.2.3.4, port: 1, mac: "02:00:00:00:00:09" }
+  - { ip: 12.2.3.5, mac: "02:00:00:00:00:09" }
+  - { ip: 12.2.3.6, port: 1, mac: "02:00:00:00:00:09", tunnel: 7 }
 `;
   t.equal(
     failure(`${TWO_PORTS}${unknown}`),
-    `configuration: 2 problems
+    `configuration: 4 problems
   sluice.yaml:6:27: nextHops[0].port: found "3", expected a port: 1, host1, 2, host2
-  sluice.yaml:7:11: nextHops[1].ip: is the address of nextHops[0] already`,
+  sluice.yaml:7:11: nextHops[1].ip: is the address of nextHops[0] already
+  sluice.yaml:8:5: nextHops[2]: expected the collector's port and mac, or the id of a tunnel that leads to it
+  sluice.yaml:9:5: nextHops[3]: expected the collector's port and mac, or the id of a tunnel that leads to it`,
   );
 });
 

@@ -4,6 +4,7 @@ import { SLOT, slotStart } from "../../src/memory/frames.js";
 import { Fate } from "../../src/reason.js";
 import { Copies } from "../../src/stage/copy.js";
 import { FACTS, load, NEXT_HOPS, newBurst } from "./device.js";
+import { TunnelRig } from "./tunnel-rig.js";
 
 t.test("a copy is the frame with the next hop's destination MAC, and nothing else changes", async (t) => {
   const burst = newBurst();
@@ -12,12 +13,12 @@ t.test("a copy is the frame with the next hop's destination MAC, and nothing els
     burst,
     frames.map((frame, port) => ({ frame, port })),
   );
-  const copies = new Copies(NEXT_HOPS);
+  const copies = new Copies(NEXT_HOPS, new Int32Array(NEXT_HOPS.length));
   copies.add(0, 1);
   copies.add(2, 0);
   const counters = new Counters(new SharedArrayBuffer(Counters.size(FACTS.length)), FACTS.length);
   const before = burst.frames.bytes.slice();
-  copies.make(burst, counters);
+  copies.make(burst, counters, new TunnelRig().stage);
   for (const [i, hop] of [
     [0, 1],
     [2, 0],

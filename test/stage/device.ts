@@ -67,7 +67,7 @@ export function run(
   arrivals: readonly Arrival[],
   sessions: SessionLookup,
   closed: EventRing,
-  copies = new Copies(NEXT_HOPS),
+  copies = new Copies(NEXT_HOPS, new Int32Array(NEXT_HOPS.length)),
 ): void {
   load(burst, arrivals);
   parse(burst, topology);

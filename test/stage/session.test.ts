@@ -11,6 +11,7 @@ import { allocateSessions } from "../../src/table/session-memory.js";
 import { SessionTable } from "../../src/table/session-table.js";
 import { type Arrival, FACTS, NEXT_HOPS, newBurst, newRing, PORT_OF, run } from "./device.js";
 import { frameOf, type TcpFields } from "./packet.js";
+import { TunnelRig } from "./tunnel-rig.js";
 
 const START = 1_700_000_000_000;
 const FIN = 0x01;
@@ -50,7 +51,7 @@ function device(...sessions: NewSession[]) {
   const lookup = new SessionLookup(memory, 0);
   const burst = newBurst();
   const ring = newRing();
-  const copies = new Copies(NEXT_HOPS);
+  const copies = new Copies(NEXT_HOPS, new Int32Array(NEXT_HOPS.length));
   return {
     table,
     /** What becomes of each frame: [fate, egress]. */
@@ -61,7 +62,7 @@ function device(...sessions: NewSession[]) {
     },
     /** Which of the frames received last a collector gets, sent by which port. */
     copied: (): [number, number][] => {
-      copies.make(burst, new Counters(new SharedArrayBuffer(Counters.size(FACTS.length)), FACTS.length));
+      copies.make(burst, new Counters(new SharedArrayBuffer(Counters.size(FACTS.length)), FACTS.length), new TunnelRig().stage);
       return [...copies.list.subarray(0, copies.n)].map((i) => [i, burst.egress[i] as number]);
     },
     closed: () => {

@@ -24,7 +24,7 @@ export interface Outcome {
 
 export class TunnelRig {
   readonly table: RuleTable;
-  readonly #stage: TunnelStage;
+  readonly stage: TunnelStage;
   readonly #burst = new Burst(new Frames(new ArrayBuffer(Frames.size(BURST))));
 
   constructor(routes: readonly Route[] = [], failClosed = 60_000, capacity = 64) {
@@ -35,7 +35,7 @@ export class TunnelRig {
       compile: (rule, record) => compile(rule, record, table),
       failClosed,
     });
-    this.#stage = new TunnelStage(new RuleLookup(memory, 0), table, topology, 0, 1);
+    this.stage = new TunnelStage(new RuleLookup(memory, 0), table, topology, 0, 1);
   }
 
   add(id: number, match: RuleMatch, tunnel: Tunnel, next = Next.forward, settings: Partial<TunnelSettings> = {}): void {
@@ -47,7 +47,7 @@ export class TunnelRig {
     const burst = this.#burst;
     load(burst, arrivals);
     burst.now = 1;
-    if (!this.#stage.run(burst)) burst.fate.fill(Fate.count);
+    if (!this.stage.run(burst)) burst.fate.fill(Fate.count);
     return arrivals.map((_, i) => ({
       fate: burst.fate[i] as Fate,
       egress: burst.egress[i] as number,

@@ -41,7 +41,7 @@ const pipeline = new Pipeline(
   new TunnelStage(new RuleLookup(rules, 0), new Routes([]), topology, 0, 1),
   new SessionLookup(memory, worker),
   new EventRing(new SharedArrayBuffer(EventRing.size())),
-  new Copies([]),
+  new Copies([], new Int32Array(0)),
   Array.from({ length: ports }, () => sink),
   counters,
   new Int32Array(words),
