@@ -1,3 +1,4 @@
+import { connect } from "node:http2";
 import { Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import t, { type Test } from "tap";
 import { AddTunnelStatus, type IpTunnelResponse, type IpTunnelStatsResponse } from "../../src/control/gen/tunneloffload.js";
@@ -281,14 +282,21 @@ t.test("more than a message may hold comes in several; a client that does not re
       yield info;
     }
   };
-  const unread = made.client.getAllIpTunnels({ tunnelsPerRequest: 1 });
-  unread.on("error", () => {});
-  unread.pause();
+  // grpc-js reads ahead whatever its user does; this one does not.
+  const session = connect(`http://${made.target}`);
+  const unread = session.request({
+    ":method": "POST",
+    ":path": "/tunneloffload.v2.IpTunnelService/GetAllIpTunnels",
+    "content-type": "application/grpc",
+    te: "trailers",
+  });
+  // tunnels_per_request = 1
+  unread.end(Buffer.from([0, 0, 0, 0, 2, 8, 1]));
   await new Promise((resolve) => setTimeout(resolve, 300));
   made.rules.list = list;
-  t.ok(taken > 0 && taken < 2000, `${taken} tunnels fill the connection's window`);
+  t.ok(taken > 0 && taken < 1000, `${taken} tunnels fill the connection's window`);
   t.same(await pages(made, 0).then((all) => all.flat().length), made.rules.size, "others are served meanwhile");
-  unread.cancel();
+  session.destroy();
 });
 
 t.test("capabilities are those of this version", async (t) => {
