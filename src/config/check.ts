@@ -20,6 +20,7 @@ export function check(options: Options, limits: Limits): Problem[] {
   checkPorts(options.ports ?? [], problems);
   checkNextHops(options, problems);
   checkRoutes(options, problems);
+  checkTunnelPorts(options, problems);
   checkListen(options.grpc?.listen ?? DEFAULTS.listen, problems);
   const maxFrame = options.maxFrame ?? DEFAULTS.maxFrame;
   if (maxFrame < MIN_FRAME || maxFrame > limits.maxFrame) {
@@ -91,6 +92,18 @@ function checkRoutes(options: Options, problems: Problem[]): void {
     if (!ports.includes(port))
       problems.push({ path: [...path, "port"], text: foundExpected(port, `a port: ${ports.join(", ")}`) });
   });
+}
+
+/** A UDP port announces one header: its standard's, or what is configured. */
+const STANDARD_PORTS = { geneve: 6081, vxlan: 4789, esp: 4500 };
+
+function checkTunnelPorts({ geneve, vxlan }: Options, problems: Problem[]): void {
+  const one = (key: "geneve" | "vxlan", port: number | undefined, taken: readonly (number | undefined)[]) => {
+    if (port === undefined || !taken.includes(port)) return;
+    problems.push({ path: [key, "udpPort"], text: foundExpected(port, "a port where no other kind of tunnel is expected") });
+  };
+  one("geneve", geneve?.udpPort, [STANDARD_PORTS.vxlan, STANDARD_PORTS.esp]);
+  one("vxlan", vxlan?.udpPort, [STANDARD_PORTS.geneve, STANDARD_PORTS.esp, geneve?.udpPort]);
 }
 
 function checkNextHops(options: Options, problems: Problem[]): void {

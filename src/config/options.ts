@@ -99,6 +99,9 @@ const encapsulation = map({
   udpChecksum: oneOf("default", "full", "zero").optional(),
 });
 
+const DSCP = { error: "copy, or a whole number from 0 to 63" };
+const dscp = z.union([z.literal("copy", DSCP), z.int(DSCP).min(0, DSCP).max(63, DSCP)], DSCP);
+
 export const optionsSchema = map({
   ports: z.array(port, { error: "a list of ports" }).max(256, { error: "at most 256 ports" }).optional(),
   nextHops: z
@@ -112,7 +115,7 @@ export const optionsSchema = map({
   outer: map({
     df: oneOf("copy", "set", "clear").optional(),
     ttl: integer(1, 255).optional(),
-    dscp: z.union([z.literal("copy"), integer(0, 63)], { error: "copy, or a whole number from 0 to 63" }).optional(),
+    dscp: dscp.optional(),
     ecn: oneOf("normal", "compatibility").optional(),
   }).optional(),
   innerVlan: oneOf("move", "keep").optional(),

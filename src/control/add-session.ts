@@ -6,6 +6,7 @@ import { type handleClientStreamingCall, Metadata } from "@grpc/grpc-js";
 import type { BaseLogger } from "pino";
 import type { NewSession } from "../table/session.js";
 import { AddStatus, type SessionTable } from "../table/session-table.js";
+import { FailureLog } from "./failure-log.js";
 import { AddSessionStatus, type SessionRequest } from "./gen/openoffload.js";
 import { toStatus } from "./handler.js";
 import { AddOutcome } from "./status.js";
@@ -13,7 +14,6 @@ import { whenWhole } from "./stream-end.js";
 import { type SessionRules, toSession } from "./translate.js";
 
 const BATCH = 64;
-const LOG_PERIOD_MS = 1000;
 /** Trailing metadata with AddOutcome.sentences, for clients that want more than a code. */
 export const ERROR_METADATA = "sluice-error";
 export const ERROR_SEPARATOR = " | ";
@@ -29,7 +29,7 @@ export interface AddSessionOptions {
 
 /** Answers with an encoded AddSessionResponse. */
 export function addSession(options: AddSessionOptions): handleClientStreamingCall<SessionRequest, Buffer> {
-  const log = new FailureLog(options);
+  const log = new FailureLog(options.log, "sessions were not added");
   return (call, callback) => {
     const outcome = new AddOutcome();
     const insertion = new Insertion(options, (id, status, sentence) => outcome.add(id, status, sentence));
@@ -53,7 +53,7 @@ export function addSession(options: AddSessionOptions): handleClientStreamingCal
         guarded(() => {
           const unavailable = insertion.finish();
           over = true;
-          log.write(outcome);
+          log.write(outcome.failures, outcome.sentences[0]);
           callback(null, outcome.response(options.now(), unavailable), trailer(outcome));
         }),
       );
@@ -152,27 +152,4 @@ function missing(wanted: readonly (NewSession | string)[], sessions: SessionTabl
     count++;
   }
   return count;
-}
-
-/** One line for streams with failures, at most one a second: a client that errs in a loop does not fill the log. */
-class FailureLog {
-  #last = Number.NEGATIVE_INFINITY;
-  #unsaid = 0;
-
-  constructor(private readonly options: Pick<AddSessionOptions, "log">) {}
-
-  write(outcome: AddOutcome): void {
-    if (outcome.failures === 0) {
-      return;
-    }
-    const now = performance.now();
-    this.#unsaid += outcome.failures;
-    if (now - this.#last < LOG_PERIOD_MS) {
-      return;
-    }
-    const [first] = outcome.sentences;
-    this.options.log.info(`${this.#unsaid} sessions were not added${first === undefined ? "" : `; request ${first}`}`);
-    this.#last = now;
-    this.#unsaid = 0;
-  }
 }

@@ -4,6 +4,7 @@
 
 import type { handleClientStreamingCall, ServerReadableStream } from "@grpc/grpc-js";
 import type { BaseLogger } from "pino";
+import { FailureLog } from "./failure-log.js";
 import { toStatus } from "./handler.js";
 import { gone, whenWhole } from "./stream-end.js";
 import type { TunnelRequest } from "./tunnel-rule.js";
@@ -16,6 +17,7 @@ export function createTunnels<Request extends TunnelRequest>(
   writer: TunnelWriter,
   log: Pick<BaseLogger, "info" | "error">,
 ): handleClientStreamingCall<Request, Buffer> {
+  const failures = new FailureLog(log, `requests of ${method} were not carried out`);
   return (call, callback) => {
     const creation = new Creation(writer, call);
     let over = false;
@@ -32,7 +34,7 @@ export function createTunnels<Request extends TunnelRequest>(
           .then((answer) => {
             if (over || answer === undefined) return;
             over = true;
-            if (answer.failures > 0) log.info(`${method}: ${answer.failures} requests were not carried out; ${answer.first}`);
+            failures.write(answer.failures, answer.first);
             callback(null, answer.response(!writer.ready));
           })
           .catch(fail);

@@ -25,7 +25,7 @@ export class TunnelAnswer {
   #count = 0;
   readonly #statuses = new Set<AddTunnelStatus>();
   failures = 0;
-  /** "request <number, from 0>: <what is wrong>", of the first failure. */
+  /** "<number, from 0>: <what is wrong>", of the first failure. */
   first: string | undefined;
 
   /** What became of the next request of the stream. */
@@ -33,7 +33,7 @@ export class TunnelAnswer {
     const index = this.#count++;
     if (fault !== undefined) {
       this.failures++;
-      this.first ??= `request ${index}: ${fault.message}`;
+      this.first ??= `${index}: ${fault.message}`;
       this.#statuses.add(fault.status);
       if (index < MASK_BITS) this.#mask |= 1n << BigInt(index);
     }

@@ -55,6 +55,37 @@ sessions: { capacity: 1048576, defaultTimeout: 10, duplicateFlow: reject, tcpClo
   });
 });
 
+t.test("what tunnels begin with", async (t) => {
+  const common = { df: "copy", ttl: 64, dscp: "copy", ecn: "normal", innerVlan: "move" };
+  const bare = { udpPort: 0, udpChecksum: "default", ...common };
+  t.same(loadText(TWO_PORTS).tunnels, { capacity: 65_536, failClosed: 60, geneve: bare, vxlan: bare });
+  const config = loadText(`${TWO_PORTS}
+tunnels: { capacity: 10, failClosed: 0 }
+geneve: { udpPort: 7000, udpChecksum: full }
+vxlan: { udpPort: 8472, udpChecksum: zero }
+outer: { df: set, ttl: 9, dscp: 46, ecn: compatibility }
+innerVlan: keep
+`);
+  const set = { df: "set", ttl: 9, dscp: 46, ecn: "compatibility", innerVlan: "keep" };
+  t.same(config.tunnels, {
+    capacity: 10,
+    failClosed: 0,
+    geneve: { udpPort: 7000, udpChecksum: "full", ...set },
+    vxlan: { udpPort: 8472, udpChecksum: "zero", ...set },
+  });
+  for (const [line, problem] of [
+    ["geneve: { udpPort: 4789 }", /geneve.udpPort: found 4789, expected a port where no other kind of tunnel is expected/],
+    ["vxlan: { udpPort: 4500 }", /vxlan.udpPort: found 4500/],
+    ["{ geneve: { udpPort: 9 }, vxlan: { udpPort: 9 } }", /vxlan.udpPort: found 9/],
+    ["outer: { dscp: 64 }", /outer.dscp: found 64, expected copy, or a whole number from 0 to 63/],
+    ["outer: { ttl: 0 }", /outer.ttl: found 0, expected a whole number from 1 to 255/],
+    ["innerVlan: drop", /innerVlan: found "drop", expected one of move, keep/],
+  ] as const) {
+    const text = line.startsWith("{") ? `${TWO_PORTS}${line.slice(2, -2).replace("}, ", "}\n")}\n` : `${TWO_PORTS}${line}\n`;
+    t.match(failure(text), problem, line);
+  }
+});
+
 t.test("defaults are those of the issue", async (t) => {
   const config = loadText(TWO_PORTS);
   t.match(config, {
@@ -167,7 +198,6 @@ t.test("keys and drivers of later versions are refused as not supported yet", as
     "ipsec: { aead: auto }",
     "nat: {}",
     "mtu: {}",
-    "innerVlan: keep",
     "grpc: { tls: true }",
     "grpc: { insecure: true }",
     "grpc: { clientCa: a.pem }",
@@ -182,7 +212,7 @@ t.test("keys and drivers of later versions are refused as not supported yet", as
 
 t.test("what the schema refuses", async (t) => {
   const refused: [string, RegExp][] = [
-    ["prots: []", /prots: unknown key, expected one of ports, nextHops, routes, tunnels, grpc, /],
+    ["prots: []", /prots: unknown key, expected one of ports, nextHops, routes, tunnels, geneve, /],
     ["[1, 2]", /found \[1,2\], expected a map/],
     ["ports: [7]", /ports\[0\]: found 7, expected a map/],
     ["ports: [{ lif: 1 }]", /ports\[0\]\.driver: missing, expected one of af_packet/],

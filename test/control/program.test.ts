@@ -4,6 +4,8 @@ import { SluiceError } from "../../src/errors.js";
 
 const FLOW = "in_lif: 1, source_ip: 10.0.0.1, destination_ip: 10.1.0.1, protocol_id: TCP, action: { action_type: FORWARD }";
 
+const V6 = "20010db8000000000000000000000001";
+
 function mistakes(text: string): string[] {
   try {
     parseProgram(text, "P.yaml", "s_addr");
@@ -141,6 +143,102 @@ t.test("what a later issue brings is refused by name", async (t) => {
   t.same(mistakes("tunnels:\n  - { tunnel_id: 5, nat: { source_ip: 192.0.2.1 } }\n"), [
     "P.yaml:2: tunnels[0].nat: found a map: not supported yet",
   ]);
+});
+
+t.test("a tunnel is the request that a client would send; what is left out is not present", async (t) => {
+  const text = `tunnels:
+  - tunnel_id: 1
+    match_criteria:
+      ingress_interface: 1
+      mac_match: { source_mac: "02:00:00:00:00:01" }
+      ipv4_match: { source_ip: 10.0.0.0, source_ip_prefix: 8 }
+      geneve_match: { vni: 5, ipv6_match: { destination_ip: "2001:db8::1" } }
+    next_action: RECIRCULATE
+    geneve:
+      geneve_encap:
+        outer_ipv4_pair: { source_ip: 192.0.2.1, destination_ip: 192.0.2.2 }
+        control_packet: true
+        protocol_type: 0x6558
+        geneve_option: [ { option_class: 0x102, type: 0x80, data: "0a0B0c0d" }, { length: 9 } ]
+  - { tunnel_id: 1, operation: _DELETE }
+  - { operation: UPDATE, vxlan_encap: { vni: 7 }, options: { udp_checksum: FULL, dont_fragment: DONT_FRAGMENT_SET, dscp: 0 } }
+  - { match_criteria: {}, vxlan_decap: {} }
+`;
+  const empty = Buffer.alloc(0);
+  const option = { optionClass: 0x102, type: 0x80, length: 1, data: Buffer.from([10, 11, 12, 13]) };
+  const encap = {
+    ip: { $case: "outerIpv4Pair", value: { sourceIp: 0x010200c0, destinationIp: 0x020200c0 } },
+    innerMacPair: undefined,
+    optionLength: 0,
+    controlPacket: true,
+    criticalOptionPresent: false,
+    vni: 0,
+    protocolType: 0x6558,
+    geneveOption: [option, { optionClass: 0, type: 0, length: 9, data: empty }],
+  };
+  const inside = { sourceIp: empty, sourceIpPrefix: 0, destinationIp: Buffer.from(V6, "hex"), destinationIpPrefix: 0 };
+  const header = { vni: 5, macMatch: undefined, protocolType: 0, ipMatch: { $case: "ipv6Match", value: inside } };
+  const outer = { sourceIp: 0x0000000a, sourceIpPrefix: 8, destinationIp: 0, destinationIpPrefix: 0 };
+  const criteria = {
+    ingressInterface: "1",
+    macMatch: { destinationMac: empty, sourceMac: Buffer.from([2, 0, 0, 0, 0, 1]) },
+    ipMatch: { $case: "ipv4Match", value: outer },
+    tunnelId: 0n,
+    match: { $case: "geneveMatch", value: header },
+  };
+  const absent = { ingressInterface: "", macMatch: undefined, ipMatch: undefined, tunnelId: 0n, match: undefined };
+  const { tunnels } = parseProgram(text, "P.yaml", "s_addr");
+  t.same(tunnels[0]?.request, {
+    tunnelId: 1n,
+    operation: 1,
+    matchCriteria: criteria,
+    nextAction: 2,
+    tunnel: { $case: "geneve", value: { encapDecap: { $case: "geneveEncap", value: encap } } },
+  });
+  t.match(tunnels.slice(1), [
+    { index: 1, line: 15, request: { tunnelId: 1n, operation: 3, matchCriteria: undefined, tunnel: undefined } },
+    {
+      line: 16,
+      request: { tunnelId: 0n, operation: 2, tunnel: { $case: "vxlanEncap", value: { ip: undefined, vni: 7 } } },
+      options: { udpChecksum: 1, dontFragment: 1, dscp: 0, ttl: undefined },
+    },
+    { line: 17, request: { operation: 1, matchCriteria: absent, tunnel: { $case: "vxlanDecap" } } },
+  ]);
+});
+
+t.test("a mistake in a tunnel is told like one in a session", async (t) => {
+  const cases: [string, RegExp][] = [
+    [
+      "{ tunel_id: 1 }",
+      /^P.yaml:2: tunnels\[0\]: found tunel_id, expected one of tunnel_id, operation, match_criteria, next_action,/,
+    ],
+    ["{ next_action: GO }", /tunnels\[0\].next_action: found "GO", expected NONE, FORWARD or RECIRCULATE/],
+    [
+      "{ match_criteria: { ingress_interface: 1.100 } }",
+      /ingress_interface: found 1.1, expected a port as text, such as 1, host1, "1.100"/,
+    ],
+    [
+      "{ match_criteria: { vxlan_match: { mac: 1 } } }",
+      /match_criteria.vxlan_match: found mac, expected one of vni, mac_match, ipv4_match/,
+    ],
+    ["{ match_criteria: { ipv4_match: { source_ip: ::1 } } }", /ipv4_match.source_ip: found "::1", expected an IPv4 address/],
+    [
+      "{ match_criteria: { ipv4_match: {}, ipv6_match: {} } }",
+      /match_criteria: found ipv4_match and ipv6_match, expected one of them/,
+    ],
+    ["{ geneve: {}, vxlan_decap: {} }", /tunnels\[0\]: found geneve and vxlan_decap, expected one of them/],
+    [
+      "{ geneve: { geneve_encap: { geneve_option: [ { data: 01020304 } ] } } }",
+      /geneve_option\[0\].data: found 1020304, expected hexadecimal digits in quotes/,
+    ],
+    [
+      "{ geneve: { geneve_encap: { inner_mac_pair: { source_mac: x } } } }",
+      /source_mac: found "x", expected a MAC address such as/,
+    ],
+    ["{ options: { udp_checksum: SOME } }", /options.udp_checksum: found "SOME", expected DEFAULT, FULL or ZERO/],
+    ["{ ipsec_tunnel: {} }", /tunnels\[0\].ipsec_tunnel: found a map: not supported yet/],
+  ];
+  for (const [entry, expected] of cases) t.match(mistakes(`tunnels:\n  - ${entry}\n`)[0], expected, entry);
 });
 
 t.test("all mistakes are told at once, up to twenty", async (t) => {

@@ -54,9 +54,10 @@ export function namesOf({ ipv4Order = "s_addr", settings = {} }: TunnelDeviceOpt
       ["1", 0],
       ["host1", 1],
       ["2", 2],
+      ["host2", 3],
       ["eth0.7", 2],
     ]),
-    portNames: ["1", "host1", "2"],
+    portNames: ["1", "host1", "2", "host2"],
     geneve: all,
     vxlan: all,
   };

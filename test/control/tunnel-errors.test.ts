@@ -62,7 +62,7 @@ const CASES: readonly [IpTunnelRequest, Partial<TunnelAdditionError>, RegExp][] 
   [
     matching({ ingressInterface: "3" }),
     match(INVALID_FIELD),
-    /ingress_interface "3" is no port; there are 1, host1, 2, eth0.7, each/,
+    /ingress_interface "3" is no port; there are 1, host1, 2, host2, eth0.7, each/,
   ],
   [
     matching({ ingressInterface: "1." }),

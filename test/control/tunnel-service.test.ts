@@ -82,7 +82,7 @@ t.test("requests of a stream are carried out in order; those that are wrong do n
     [1, 1, 1, 1, 0, 3, 1],
   );
   t.same(ids(made), [1, 2]);
-  t.match(made.log.join(), /7 requests were not carried out; request 0: match_criteria.tunnel_id 1/);
+  t.match(made.log.join(), /7 requests of CreateIpTunnel were not carried out; request 0: match_criteria.tunnel_id 1/);
 });
 
 t.test("only existing ones: _TUNNEL_ALREADY_EXISTS; an empty stream is accepted", async (t) => {

@@ -1,0 +1,57 @@
+// A client of tunnels that shares no code with the server: Python's gRPC and protobuf, both by Google.
+
+import { execFile, execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import t from "tap";
+import { startTunnelDevice } from "./tunnel-device.js";
+
+const PYTHON = "/usr/bin/python3";
+const root = new URL("../../../", import.meta.url);
+
+function missing(): false | string {
+  try {
+    execFileSync(PYTHON, ["-c", "import grpc, google.protobuf"], { stdio: "ignore" });
+  } catch {
+    return "python3-grpcio and python3-protobuf are not installed";
+  }
+  try {
+    execFileSync("protoc", ["--version"]);
+  } catch {
+    return "protoc is not installed";
+  }
+  return false;
+}
+
+t.test("a Python client makes a chain of Geneve and VXLAN tunnels and reads it back", { skip: missing() }, async (t) => {
+  const device = await startTunnelDevice();
+  const generated = mkdtempSync(join(tmpdir(), "sluice-python-"));
+  t.teardown(async () => {
+    rmSync(generated, { recursive: true });
+    await device.stop();
+  });
+  const proto = new URL("proto", root).pathname;
+  execFileSync("protoc", ["-I", proto, `--python_out=${generated}`, "tunneloffload.proto", "sluice_tunnel.proto"]);
+  const script = new URL("test/control/tunnel_client.py", root).pathname;
+  const { stdout } = await promisify(execFile)(PYTHON, [script, device.target, generated], { timeout: 30_000 });
+  const lines: unknown[] = stdout
+    .trim()
+    .split("\n")
+    .map((line): unknown => JSON.parse(line));
+  const assigned = 2147483647;
+  t.match(lines, [
+    { step: "create", status: 1, mask: 0b100, ids: [1, 2, 9], errors: [[9, 1, "there is no tunnel 9: _CREATE it first"]] },
+    { step: "vxlan", status: 0, mask: 0, ids: [assigned], errors: [] },
+    { step: "vxlan read back", same: true },
+    { step: "options", ttl: 9, dscp: 64, udp_port: true },
+    { step: "decap read back", same: true, counters: 0, error: false },
+    { step: "encap read back", mac: "020000000001", c: true, words: 2, any_ipv6: true },
+    { step: "list", pages: [[1, 2], [assigned]] },
+    { step: "stats", pages: [3] },
+    { step: "orphan", status: 0, error: 1, sentence: /^match_criteria.tunnel_id 1 was deleted/ },
+    { step: "missing", error: "there is no tunnel 1" },
+    { step: "capabilities", options: 63 },
+  ]);
+});
