@@ -117,7 +117,7 @@ export function sluiceProgram(t: Test, net: Namespaces, text: string): void {
   t.equal(done.status, 0, `sluice program: ${done.stdout}${done.stderr}`);
 }
 
-/** Pings of both sizes and families both ways, and a ping too big for the tunnel. `far`: the far host's namespace. */
+/** Pings of both sizes and families both ways. `far`: the far host's namespace. */
 export function pings(t: Test, net: Namespaces, far: string, { overhead }: Outside): void {
   // What the outer IP packet may hold is the inner frame without its Ethernet header, less what comes in front of it.
   const mtu = MTU - overhead;
@@ -127,9 +127,6 @@ export function pings(t: Test, net: Namespaces, far: string, { overhead }: Outsi
     t.equal(answeredPings(net, part, four, 3, mtu - 28), 3, `${part}: IPv4 pings of ${mtu} bytes`);
     t.equal(answeredPings(net, part, six, 3, mtu - 48), 3, `${part}: IPv6 pings of ${mtu} bytes`);
   }
-  net.sh("a", `ip link set eth0 mtu ${MTU}`);
-  t.equal(answeredPings(net, "a", B.ip4, 1, mtu - 28 + 1), 0, "one byte more does not fit");
-  net.sh("a", `ip link set eth0 mtu ${mtu}`);
 }
 
 /** A connection from either side, bytes both ways on each. */
@@ -206,8 +203,7 @@ export async function throughTunnels(
   t.ok(sent.packets > 20 && arrived.packets > 20);
   // Hosts' super-frames are counted as the packets that the device makes of them, so inside is what outside is without headers.
   const wanted = { in: without(sent, overhead), out: sent };
-  const refused = { packets: Number(out?.inPacketsDrops), bytes: Number(out?.inBytesDrops) };
-  t.strictSame(counted(out), { in: plus(wanted.in, refused), out: sent }, "the encapsulation counts what tcpdump saw");
+  t.strictSame(counted(out), wanted, "the encapsulation counts what tcpdump saw");
   t.strictSame(counted(back), { in: without(arrived, -overhead), out: arrived }, "so does the decapsulation");
   if (dissected) {
     soundToTshark(t, atB, `eth.src == ${NEAR_MAC}`, "encapsulated packets");
@@ -225,4 +221,3 @@ function counted(counters: Awaited<ReturnType<Remote<Control>["tunnel"]>>) {
 }
 
 const without = ({ packets, bytes }: Count, each: number): Count => ({ packets, bytes: bytes - packets * each });
-const plus = (one: Count, other: Count): Count => ({ packets: one.packets + other.packets, bytes: one.bytes + other.bytes });
