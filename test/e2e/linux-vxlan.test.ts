@@ -5,7 +5,8 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { A, B, type Bump, runDevice } from "./bump.js";
-import { type Namespaces, noNamespaces } from "./namespaces.js";
+import { noVxlan } from "./linux-vxlan.js";
+import type { Namespaces } from "./namespaces.js";
 import {
   calm,
   INNER_MAC,
@@ -22,16 +23,7 @@ import {
 
 const BYTES = 3_000_000;
 const SECONDS = 2;
-const skip = noNamespaces || noVxlan();
-
-function noVxlan(): string | false {
-  const name = `slv${process.pid}`;
-  const made = spawnSync("ip", `link add ${name} type vxlan id 1 dstport 4789`.split(" "), { encoding: "utf8" });
-  if (made.status === 0) spawnSync("ip", ["link", "del", name]);
-  return made.status === 0 ? false : `needs the kernel's vxlan device: ${made.stderr.trim()}`;
-}
-
-t.test("Linux's vxlan device as the far end", { skip }, async (t) => {
+t.test("Linux's vxlan device as the far end", { skip: noVxlan }, async (t) => {
   const bump = await makePeers(t, [], "b", (net) => {
     for (const { far, near } of Object.values(OUTSIDE)) {
       net.sh("b", `ip addr add ${far}/${far.includes(":") ? "64 nodad" : "24"} dev eth0`);

@@ -213,7 +213,8 @@ export async function throughTunnels(
   sluiceProgram(t, net, DELETE);
 }
 
-function counted(counters: Awaited<ReturnType<Remote<Control>["tunnel"]>>) {
+/** A tunnel's counters as numbers. */
+export function counted(counters: Awaited<ReturnType<Remote<Control>["tunnel"]>>) {
   return {
     in: { packets: Number(counters?.inPackets), bytes: Number(counters?.inBytes) },
     out: { packets: Number(counters?.outPackets), bytes: Number(counters?.outBytes) },
