@@ -1,5 +1,5 @@
 """Single packets with precise timing, where Node's event loop is too coarse or has no raw sockets.
-probe.py ping ADDRESS COUNT [SIZE]  ICMP echo, IPv4 or IPv6, never fragmented; prints how many were answered
+probe.py ping ADDRESS COUNT [SIZE]  ICMP echo, IPv4 or IPv6, never fragmented; prints how many were answered before the first that was not
 probe.py echo ADDRESS PORT         answers each UDP datagram until killed
 probe.py rtt ADDRESS PORT COUNT PER_SECOND   round trips of UDP datagrams to `echo`; prints microseconds, sorted"""
 import os
@@ -27,7 +27,7 @@ def ping(address, count, size=56):
         link = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
         link.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, PROBE)
         request, reply, header = 8, 0, 20
-    link.settimeout(2 if count > 1 else 0.5)
+    link.settimeout(2)
     answered = 0
     for sequence in range(count):
         body = struct.pack("!HH", os.getpid() & 0xFFFF, sequence) + bytes(size)
@@ -39,7 +39,7 @@ def ping(address, count, size=56):
                     answered += 1
                     break
         except socket.timeout:
-            pass
+            break
     print(answered)
 
 

@@ -8,7 +8,7 @@ import type { Namespaces } from "./namespaces.js";
 const script = (name: string) => fileURLToPath(new URL(`../../../test/e2e/${name}`, import.meta.url));
 const PYTHON = "/usr/bin/python3";
 
-/** `size`: bytes behind the ICMP header; none is fragmented. One that is sent alone waits half a second. */
+/** `size`: bytes behind the ICMP header; none is fragmented. The first that is not answered is the last. */
 export function answeredPings(net: Namespaces, part: string, address: string, count: number, size = 56): number {
   return Number(output(net, part, ["ping", address, `${count}`, `${size}`]));
 }
