@@ -24,6 +24,9 @@ const TEST = {
   "python3-scapy": "scapy",
   "libcap2-bin": "capsh",
   "python3-grpcio": "/usr/lib/python3/dist-packages/grpc/__init__.py",
+  iperf3: "iperf3",
+  // The package starts a service of the whole machine: unasked only where, as in containers, a policy keeps services from that.
+  ...(existsSync("/usr/sbin/policy-rc.d") ? { "openvswitch-switch": "ovs-vswitchd" } : {}),
 };
 
 /** @param building whether something is to be built now, so that a missing build tool must stop us */

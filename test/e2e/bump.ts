@@ -26,12 +26,7 @@ export async function makeBump(t: Test): Promise<Bump> {
   t.teardown(() => net.close());
   linkHost(net, "a");
   linkHost(net, "b");
-  net.link("p", "host1", "d", "host1");
-  net.link("p", "host2", "d", "host2");
-  net.sh("p", "ip link add br0 type bridge stp_state 0 mcast_snooping 0");
-  for (const name of ["br0", "host1", "host2"]) net.quiet("p", name);
-  for (const name of ["host1", "host2"]) net.sh("p", `ip link set ${name} master br0`);
-  net.sh("p", "ip link set br0 up");
+  linkApplication(net);
   const [a, b, control] = await Promise.all([
     startRemote<Host>(net, "a", "host.js"),
     startRemote<Host>(net, "b", "host.js"),
@@ -46,6 +41,16 @@ export function linkHost(net: Namespaces, part: "a" | "b"): void {
   net.link(part, "eth0", "d", uplink);
   net.sh(part, `ip addr add ${ip4}/24 dev eth0`);
   net.sh(part, `ip addr add ${ip6}/64 dev eth0 nodad`);
+}
+
+/** The bridge behind the host ports. */
+export function linkApplication(net: Namespaces): void {
+  net.link("p", "host1", "d", "host1");
+  net.link("p", "host2", "d", "host2");
+  net.sh("p", "ip link add br0 type bridge stp_state 0 mcast_snooping 0");
+  for (const name of ["br0", "host1", "host2"]) net.quiet("p", name);
+  for (const name of ["host1", "host2"]) net.sh("p", `ip link set ${name} master br0`);
+  net.sh("p", "ip link set br0 up");
 }
 
 /** `sluice run` between the hosts, answering calls; stopped when the test is over. */

@@ -12,10 +12,12 @@ export interface Count {
   readonly bytes: number;
 }
 
-/** pcap's file header, and the record header with the frame's own length last (pcap-savefile(5)). */
+/** pcap's file header, and the record header with the captured and the frame's own length last (pcap-savefile(5)). */
 const FILE_HEADER = 24;
 const RECORD_HEADER = 16;
 const SNAP = 128;
+/** For what is dissected: frames of an MTU of 1,500 whole. tcpdump's ring has slots of this size. */
+export const WHOLE = 2048;
 let files = 0;
 
 export class Capture {
@@ -31,10 +33,10 @@ export class Capture {
   }
 
   /** Of both directions: filters tell them apart. */
-  static async start(net: Namespaces, part: string, name: string): Promise<Capture> {
+  static async start(net: Namespaces, part: string, name: string, snap = SNAP): Promise<Capture> {
     const file = join(net.directory, `${part}-${name}-${files++}.pcap`);
     // Immediate mode: nothing waits in a block of the ring when it is stopped.
-    const options = `-i ${name} -n -s ${SNAP} -B 32768 --immediate-mode -Z root -w ${file}`;
+    const options = `-i ${name} -n -s ${snap} -B 32768 --immediate-mode -Z root -w ${file}`;
     const child = net.spawn(part, ["tcpdump", ...options.split(" ")], { stdio: ["ignore", "ignore", "pipe"] });
     const capture = new Capture(file, child);
     for (let tries = 0; !capture.#said.includes("listening on"); tries++) {
@@ -62,15 +64,29 @@ export class Capture {
 
   /** Frames that a filter of pcap-filter(7) passes. */
   count(filter: string): Count {
+    let packets = 0;
+    let bytes = 0;
+    for (const { length } of this.#records(filter)) {
+      packets++;
+      bytes += length;
+    }
+    return { packets, bytes };
+  }
+
+  /** The same, as they were captured. */
+  frames(filter: string): Buffer[] {
+    return Array.from(this.#records(filter), ({ frame }) => frame);
+  }
+
+  *#records(filter: string): Generator<{ readonly length: number; readonly frame: Buffer }> {
     const done = spawnSync("tcpdump", ["-r", this.file, "-w", "-", filter], { maxBuffer: 1 << 29 });
     if (done.status !== 0) throw new Error(`tcpdump -r, filter ${filter}: ${done.stderr}`);
     const { stdout } = done;
-    let packets = 0;
-    let bytes = 0;
-    for (let at = FILE_HEADER; at < stdout.length; packets++) {
-      bytes += stdout.readUInt32LE(at + 12);
-      at += RECORD_HEADER + stdout.readUInt32LE(at + 8);
+    for (let at = FILE_HEADER; at < stdout.length; ) {
+      const from = at + RECORD_HEADER;
+      const length = stdout.readUInt32LE(at + 12);
+      at = from + stdout.readUInt32LE(at + 8);
+      yield { length, frame: stdout.subarray(from, at) };
     }
-    return { packets, bytes };
   }
 }

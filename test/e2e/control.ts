@@ -17,6 +17,8 @@ const control = {
     const { sessions: list } = parseProgram(sessions, "e2e", "s_addr");
     return client.addSessions(list.map(({ request }) => request));
   },
+  /** What GetIpTunnelStats counts. */
+  tunnel: async (id: bigint) => (await client.tunnels.stats(id))?.tunnelCounters,
   get: (id: bigint) => client.getSession(id),
   delete: (id: bigint) => client.deleteSession(id),
   stats: () => client.stats(),

@@ -1,5 +1,5 @@
 """Single packets with precise timing, where Node's event loop is too coarse or has no raw sockets.
-probe.py ping ADDRESS COUNT        ICMP echo; prints how many were answered
+probe.py ping ADDRESS COUNT [SIZE]  ICMP echo, IPv4 or IPv6, never fragmented; prints how many were answered before the first that was not
 probe.py echo ADDRESS PORT         answers each UDP datagram until killed
 probe.py rtt ADDRESS PORT COUNT PER_SECOND   round trips of UDP datagrams to `echo`; prints microseconds, sorted"""
 import os
@@ -15,21 +15,31 @@ def checksum(data):
     return ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF
 
 
-def ping(address, count):
-    link = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+IP_MTU_DISCOVER, IPV6_MTU_DISCOVER, PROBE = 10, 23, 3  # DF on every packet (ip(7)); no fragments (ipv6(7))
+
+
+def ping(address, count, size=56):
+    if ":" in address:
+        link = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+        link.setsockopt(socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER, PROBE)
+        request, reply, header = 128, 129, 0  # the kernel keeps the IPv6 header, and fills in the checksum
+    else:
+        link = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+        link.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, PROBE)
+        request, reply, header = 8, 0, 20
     link.settimeout(2)
     answered = 0
     for sequence in range(count):
-        body = struct.pack("!HH", os.getpid() & 0xFFFF, sequence) + bytes(56)
-        link.sendto(struct.pack("!BBH", 8, 0, checksum(b"\x08\x00\x00\x00" + body)) + body, (address, 0))
+        body = struct.pack("!HH", os.getpid() & 0xFFFF, sequence) + bytes(size)
+        link.sendto(struct.pack("!BBH", request, 0, checksum(struct.pack("!BBH", request, 0, 0) + body + b"\0" * (size & 1))) + body, (address, 0))
         try:
             while True:
-                packet = link.recv(2048)
-                if packet[20] == 0 and packet[24:] == body:
+                packet = link.recv(65535)
+                if packet[header] == reply and packet[header + 4:] == body:
                     answered += 1
                     break
         except socket.timeout:
-            pass
+            break
     print(answered)
 
 

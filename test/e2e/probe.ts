@@ -8,8 +8,9 @@ import type { Namespaces } from "./namespaces.js";
 const script = (name: string) => fileURLToPath(new URL(`../../../test/e2e/${name}`, import.meta.url));
 const PYTHON = "/usr/bin/python3";
 
-export function answeredPings(net: Namespaces, part: string, address: string, count: number): number {
-  return Number(output(net, part, ["ping", address, `${count}`]));
+/** `size`: bytes behind the ICMP header; none is fragmented. The first that is not answered is the last. */
+export function answeredPings(net: Namespaces, part: string, address: string, count: number, size = 56): number {
+  return Number(output(net, part, ["ping", address, `${count}`, `${size}`]));
 }
 
 /** Answers UDP datagrams until the namespaces go. */
