@@ -169,7 +169,7 @@ t.test("^C ends list and watch at once, with exit code 0 and no stack", async (t
   const target = await filled(t, 5000);
   for (const args of [["list"], ["watch", "--interval", "60"]]) {
     const running = new Running(["session", ...args, "--target", target]);
-    setTimeout(() => running.child.kill("SIGINT"), 350);
+    running.child.stdout?.once("data", () => running.child.kill("SIGINT"));
     t.match(await running.ended, { code: 0, signal: null, stderr: "" }, args.join(" "));
   }
 });
