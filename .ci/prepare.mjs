@@ -8,6 +8,7 @@ import { digest, files, necessary, root, run, stop, unlessDone } from "./step.mj
 import { systemPackages } from "./system.mjs";
 
 const GEN = "src/control/gen";
+const DESCRIPTORS = `${GEN}/descriptors.binpb`;
 const ADDON = "build/Release/sluice.node";
 const MAIN = "dist/src/cli/main.js";
 
@@ -47,7 +48,7 @@ function testRunner() {
 function protoCode() {
   const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
   const inputs = digest([...files("proto"), "package-lock.json"], scripts.proto);
-  unlessDone("build/stamps/proto", inputs, GEN, () => {
+  unlessDone("build/stamps/proto", inputs, DESCRIPTORS, () => {
     necessary("generating code from proto/", "`npm run proto` is the command.", () => {
       rmSync(join(root, GEN), { recursive: true, force: true });
       run("npm", ["run", "--silent", "proto"]);

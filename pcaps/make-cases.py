@@ -91,7 +91,7 @@ class Case:
         shutil.rmtree(directory, ignore_errors=True)
         os.makedirs(os.path.join(directory, "expected"))
         arrived = {}
-        for packet in self.packets:
+        for packet in sorted(self.packets, key=lambda p: p[0]):
             arrived.setdefault(packet[1], []).append(packet)
         for port, packets in arrived.items():
             capture(os.path.join(directory, f"in-{port}.pcap"), [(p[0], p[2], p[6]) for p in packets])
@@ -317,6 +317,257 @@ def tcp_close():
     c.packet("0.45", "2", ether(True) / ip4(True) / udp(True) / b"alive", "1", "forwarded", (2, "out"))
     # The device looks for closed connections at the end of each tenth of a second.
     c.sessions[1]["end"] = "0.2"
+    return c
+
+
+class Connection:
+    """One TCP connection of a case, client port 1000 + number. The caller says by hand which segment closes it and how it stands
+    at the end; what follows from that by mode is said here. With sessions.tcpClose: application it ages after its timeout of
+    silence (control packets do not count), its close code as TCP showed it. With device it leaves at the end of that tenth of a
+    second, and later segments are the host's."""
+
+    def __init__(self, case, number, act, v6=False, vlan=0, timeout=3):
+        self.case, self.number, self.act, self.v6, self.vlan, self.timeout = case, number, act, v6, vlan, timeout
+        self.last = self.left = None
+
+    def seg(self, time, side, flags, seq, ack, payload=b"", closes=False):
+        """side: "in" from the client, "out" from the server; seq and ack modulo 2^32."""
+        back = side == "out"
+        port, peer = ("2", "1") if back else ("1", "2")
+        tag = Dot1Q(vlan=self.vlan) if self.vlan else b""
+        network = (ip6 if self.v6 else ip4)(back)
+        transport = tcp(back, flags, seq % 2**32, ack % 2**32, a=1000 + self.number)
+        frame = ether(back) / tag / network / transport / payload if tag else ether(back) / network / transport / payload
+        if self.left is not None and exact(time) > self.left:
+            self.case.packet(time, port, frame, "host" + port, "no-session")
+        elif set(flags) & set("SFR"):
+            self.case.packet(time, port, frame, "host" + port, "tcp-control")
+        else:
+            self.case.packet(time, port, frame, peer, "forwarded", (self.number, side))
+            self.last = exact(time)
+        if closes and self.act:
+            self.left = Fraction(math.ceil(exact(time) * 10), 10)
+
+    def stands(self, state, code="_NOT_CLOSED"):
+        """At the end. One that is not closed stays until the capture ends."""
+        s = self.case.sessions[self.number]
+        s.update(state=state, code=code)
+        if self.left is not None:
+            s["end"] = str(self.left - T0)
+        elif code != "_NOT_CLOSED":
+            s["end"] = str(self.last + self.timeout - T0)
+
+
+def tcp_case(name, story, flows, act):
+    """flows: by number, what its session has beyond the usual: v6, vlan, stays (3600 s instead of 3)."""
+    sessions = []
+    for number, more in flows.items():
+        a, b = (A6, B6) if more.get("v6") else (A4, B4)
+        sessions.append(session(number, "TCP", (a, 1000 + number), (b, 80), in_lif=more.get("vlan", 0) << 16 | 1, out_lif=0,
+                                timeout=3600 if more.get("stays") else 3))
+    mode = " It leaves at once (tcpClose: device)." if act else " It leaves when it ages (tcpClose: application)."
+    c = Case(name + ("-device" if act else ""), story + mode, sessions,
+             device=device("sessions: { capacity: 1024, tcpClose: device }\n", [1, 2]) if act else None)
+    return c, {n: Connection(c, n, act, more.get("v6", False), more.get("vlan", 0)) for n, more in flows.items()}
+
+
+def tcp_fin(act):
+    """RFC 9293 section 3.6: FINs that are repeated, overtake data, cross, or whose acknowledgment is lost."""
+    c, flow = tcp_case("tcp-fin", "FINs that are retransmitted, reordered and simultaneous, and acknowledgments that are lost.", {
+        1: {}, 2: {}, 3: {}, 4: {}, 5: {"stays": True}, 6: {"stays": True}}, act)
+    # 1: every FIN twice, and once more after the last acknowledgment, which was lost behind the device.
+    seg = flow[1].seg
+    seg("0.05", "in", "A", 1000, 5000)
+    seg("0.06", "in", "FA", 1000, 5000)  # ends at 1001
+    seg("0.07", "in", "FA", 1000, 5000)
+    seg("0.08", "out", "A", 5000, 1000)  # an old acknowledgment
+    seg("0.09", "out", "A", 5000, 1001)
+    seg("0.11", "out", "FA", 5000, 1001)  # ends at 5001
+    seg("0.12", "out", "FA", 5000, 1001)
+    seg("0.13", "in", "FA", 1000, 5000)  # an old FIN acknowledges nothing new
+    seg("0.14", "in", "A", 1001, 5001, closes=True)
+    seg("0.31", "out", "FA", 5000, 1001)
+    seg("0.32", "in", "A", 1001, 5001)
+    flow[1].stands("_CLOSED", "_FINACK")
+    # 2: the FIN overtakes the last hundred bytes.
+    seg = flow[2].seg
+    seg("0.15", "in", "FA", 1100, 5000)  # ends at 1101
+    seg("0.16", "in", "PA", 1000, 5000, b"d" * 100)
+    seg("0.17", "out", "A", 5000, 1000)  # had the FIN, misses the data
+    seg("0.18", "out", "A", 5000, 1100)  # all but the FIN
+    seg("0.21", "out", "FA", 5000, 1101)
+    seg("0.22", "in", "A", 1101, 5000)  # not the server's FIN
+    seg("0.23", "in", "A", 1101, 5001, closes=True)
+    flow[2].stands("_CLOSED", "_FINACK")
+    # 3: simultaneous, figure 13.
+    seg = flow[3].seg
+    seg("0.41", "in", "FA", 1000, 5000)
+    seg("0.42", "out", "FA", 5000, 1000)
+    seg("0.43", "in", "A", 1001, 5001)
+    seg("0.44", "in", "A", 1001, 5001)  # the same side's once more
+    seg("0.45", "out", "A", 5001, 1001, closes=True)
+    flow[3].stands("_CLOSED", "_FINACK")
+    # 4: the last acknowledgment is lost before the device; the server repeats its FIN, the client acknowledges that.
+    seg = flow[4].seg
+    seg("0.51", "out", "FPA", 5000, 1000, b"bye")  # the server first; ends at 5004
+    seg("0.52", "in", "FA", 1000, 5004)  # ends at 1001
+    seg("0.71", "in", "FA", 1000, 5004)
+    seg("0.72", "out", "A", 5004, 1001, closes=True)
+    seg("0.73", "out", "A", 5004, 1001)
+    flow[4].stands("_CLOSED", "_FINACK")
+    # 5: half closed, data flows the other way.
+    seg = flow[5].seg
+    seg("0.81", "in", "FA", 1000, 5000)
+    seg("0.82", "out", "A", 5000, 1001)
+    seg("0.83", "out", "PA", 5000, 1001, b"x" * 300)
+    seg("0.84", "in", "A", 1001, 5300)
+    seg("1.9", "out", "PA", 5300, 1001, b"x" * 300)
+    seg("1.91", "in", "A", 1001, 5600)
+    flow[5].stands("_CLOSING_1")
+    # 6: both FINs, the second not acknowledged.
+    seg = flow[6].seg
+    seg("0.91", "in", "FA", 1000, 5000)
+    seg("0.92", "out", "FA", 5010, 1001)
+    seg("0.93", "in", "A", 1001, 5000)
+    flow[6].stands("_CLOSING_2")
+    flow[5].seg("9", "out", "A", 5600, 1001)  # when the others have aged
+    return c
+
+
+def tcp_rst(act):
+    """Any RST closes; what was closed by FINs stays so."""
+    c, flow = tcp_case("tcp-rst", "RST in the middle, with data, as an answer to SYN, after FINs, and after both sides closed.", {
+        1: {}, 2: {}, 3: {}, 4: {}, 5: {}, 6: {}, 7: {"stays": True}}, act)
+    seg = flow[1].seg  # in the middle; late data
+    seg("0.05", "in", "PA", 1000, 5000, b"data")
+    seg("0.06", "out", "R", 5000, 0, closes=True)
+    seg("0.31", "in", "PA", 1004, 5000, b"late")
+    flow[1].stands("_CLOSED", "_RST")
+    seg = flow[2].seg  # with data (RFC 9293 section 3.5.3): not counted either
+    seg("0.11", "out", "A", 5000, 1000)
+    seg("0.12", "in", "RA", 1000, 5000, b"why it was reset", closes=True)
+    flow[2].stands("_CLOSED", "_RST")
+    seg = flow[3].seg  # after the close: it was the FINs that closed it
+    seg("0.13", "in", "FA", 1000, 5000)
+    seg("0.14", "out", "FA", 5000, 1001)
+    seg("0.15", "in", "A", 1001, 5001, closes=True)
+    seg("0.16", "in", "R", 1001, 0)
+    seg("0.33", "in", "R", 1001, 0)
+    flow[3].stands("_CLOSED", "_FINACK")
+    seg = flow[4].seg  # half closed, then the server gives up; the client's late FIN changes nothing
+    seg("0.41", "in", "A", 1000, 5000)
+    seg("0.42", "in", "FA", 1000, 5000)
+    seg("0.43", "out", "RA", 5000, 1001, closes=True)
+    seg("0.44", "in", "FA", 1000, 5000)
+    flow[4].stands("_CLOSED", "_RST")
+    seg = flow[5].seg  # both FINs, one of them acknowledged
+    seg("0.51", "out", "A", 5000, 1000)
+    seg("0.52", "out", "FA", 5000, 1000)
+    seg("0.53", "in", "FA", 1000, 5001)
+    seg("0.54", "in", "R", 1001, 0, closes=True)
+    seg("0.55", "out", "A", 5001, 1001)  # completes what is over
+    flow[5].stands("_CLOSED", "_RST")
+    seg = flow[6].seg  # refused: nothing that counts passes
+    seg("0.61", "in", "S", 999, 0)
+    seg("0.62", "out", "RA", 0, 1000, closes=True)
+    if act:
+        flow[6].stands("_CLOSED", "_RST")
+    else:
+        c.sessions[6].update(state="_CLOSED", code="_RST", end="3")  # silent since the start
+    seg = flow[7].seg
+    seg("0.71", "in", "PA", 1000, 5000, b"alive")
+    seg("9", "out", "A", 5000, 1005)
+    flow[7].stands("_ESTABLISHED")
+    return c
+
+
+def tcp_reuse(act):
+    """A bare SYN begins the next connection on the same ports."""
+    c, flow = tcp_case("tcp-reuse", "The same ports again: a bare SYN while both FINs wait, right after the close, and later.", {
+        1: {"stays": True}, 2: {"stays": True}, 3: {"stays": True}, 4: {}, 5: {"stays": True}}, act)
+    seg = flow[1].seg  # in _CLOSING_2
+    seg("0.05", "in", "FA", 1000, 5000)
+    seg("0.06", "out", "FA", 5000, 1001)
+    seg("0.07", "in", "S", 90000, 0)
+    seg("0.08", "out", "SA", 70000, 90001)
+    seg("0.09", "in", "A", 90001, 70001)
+    seg("0.11", "in", "PA", 90001, 70001, b"again")
+    flow[1].stands("_ESTABLISHED")
+    seg = flow[2].seg  # closed, and open again before the device has looked
+    seg("0.12", "in", "FA", 1000, 5000)
+    seg("0.13", "out", "FA", 5000, 1001)
+    seg("0.14", "in", "A", 1001, 5001)  # _CLOSED for a hundredth of a second
+    seg("0.15", "in", "S", 90000, 0)
+    seg("0.16", "out", "SA", 70000, 90001)
+    seg("0.35", "in", "PA", 90001, 70001, b"again")
+    seg("0.36", "in", "FA", 90006, 70001)
+    flow[2].stands("_CLOSING_1")
+    seg = flow[3].seg  # closed, and open again later: with device the session is gone by then
+    seg("0.41", "in", "FA", 1000, 5000)
+    seg("0.42", "out", "FA", 5000, 1001)
+    seg("0.43", "in", "A", 1001, 5001, closes=True)
+    seg("0.61", "in", "S", 90000, 0)
+    seg("0.62", "out", "SA", 70000, 90001)
+    seg("0.63", "in", "A", 90001, 70001)
+    if act:
+        flow[3].stands("_CLOSED", "_FINACK")
+    else:
+        flow[3].stands("_ESTABLISHED")
+    seg = flow[4].seg  # reset, open again at once, and closed by FINs
+    seg("0.71", "in", "R", 1000, 0)
+    seg("0.72", "in", "S", 90000, 0)
+    seg("0.73", "out", "SA", 70000, 90001)
+    seg("0.74", "in", "FA", 90001, 70001)
+    seg("0.75", "out", "FA", 70001, 90002)
+    seg("0.76", "in", "A", 90002, 70001)  # acknowledges the SYN only
+    seg("0.77", "in", "A", 90002, 70002, closes=True)
+    flow[4].stands("_CLOSED", "_FINACK")
+    seg = flow[5].seg  # a SYN with ACK is no bare SYN
+    seg("0.81", "in", "FA", 1000, 5000)
+    seg("0.82", "out", "SA", 5000, 1001)
+    seg("0.83", "in", "SA", 1000, 5000)
+    flow[5].stands("_CLOSING_1")
+    flow[5].seg("9", "out", "A", 5001, 1000)
+    return c
+
+
+def tcp_wrap(act):
+    """Sequence numbers wrap; IPv6; VLAN tags."""
+    c, flow = tcp_case("tcp-wrap", "Sequence numbers that wrap at a FIN, over IPv4 and IPv6, with and without a VLAN tag.", {
+        1: {}, 2: {"v6": True}, 3: {"vlan": 100}, 4: {"v6": True, "vlan": 7}, 5: {"stays": True}}, act)
+    top = 2**32
+    seg = flow[1].seg  # the FIN is number 2^32 - 1 and is acknowledged by 0; the other way around 2^31
+    seg("0.05", "in", "FA", top - 1, 2**31 - 1)
+    seg("0.06", "out", "FA", 2**31 - 1, top - 1)  # ends at 2^31
+    seg("0.07", "in", "A", top, 2**31)
+    seg("0.08", "out", "A", 2**31, top - 1)  # one short
+    seg("0.09", "out", "A", 2**31, top, closes=True)
+    flow[1].stands("_CLOSED", "_FINACK")
+    seg = flow[2].seg  # data across the wrap, FIN behind it: ends at 4
+    seg("0.11", "in", "FPA", top - 2, 5000, b"12345")
+    seg("0.12", "out", "A", 5000, top - 2)
+    seg("0.13", "out", "FA", 5000, 3)  # the data, not the FIN
+    seg("0.14", "in", "A", 4, 5001)
+    seg("0.15", "out", "A", 5001, 3)
+    seg("0.16", "out", "A", 5001, 4, closes=True)
+    seg("0.31", "in", "A", 4, 5001)
+    flow[2].stands("_CLOSED", "_FINACK")
+    seg = flow[3].seg  # the acknowledgment is of more than the FIN: a device may have missed what lies between
+    seg("0.41", "out", "FA", top - 10, 1000)  # ends at 2^32 - 9
+    seg("0.42", "in", "FA", 1000, top - 10)
+    seg("0.43", "out", "A", top - 9, 1001)
+    seg("0.44", "in", "A", 1001, 5, closes=True)
+    flow[3].stands("_CLOSED", "_FINACK")
+    seg = flow[4].seg
+    seg("0.51", "in", "PA", 1000, 5000, b"tagged")
+    seg("0.52", "out", "R", 5000, 0, closes=True)
+    flow[4].stands("_CLOSED", "_RST")
+    # The same ports without the tag, or with another, are other flows.
+    other = ether() / ip4() / tcp(flags="R", a=1005)
+    c.packet("0.61", "1", ether() / Dot1Q(vlan=100) / ip4() / tcp(flags="R", a=1005), "host1", "no-session")
+    c.packet("0.62", "2", other, "host2", "no-session")
+    flow[5].seg("9", "in", "A", 1000, 5000)
+    flow[5].stands("_ESTABLISHED")
     return c
 
 
@@ -566,9 +817,14 @@ def tunnels():
     return c
 
 
-CASES = [forward_ipv4, forward_ipv6, vlan, drop, tcp_states, tcp_close, misses, out_lif, aging, host_ports, snap_length, mirror_snoop, tunnels]
+CASES = [forward_ipv4, forward_ipv6, vlan, drop, tcp_states, tcp_close, misses, out_lif, aging, host_ports, snap_length, mirror_snoop,
+         tunnels]
+BOTH_MODES = [tcp_fin, tcp_rst, tcp_reuse, tcp_wrap]
 
 if __name__ == "__main__":
     root = sys.argv[1] if len(sys.argv) > 1 else os.path.dirname(os.path.abspath(__file__))
     for make in CASES:
         make().write(root)
+    for make in BOTH_MODES:
+        for act in (False, True):
+            make(act).write(root)

@@ -7,7 +7,7 @@ export type ErrorCode =
   | "interface" // an interface is missing, busy, or of the wrong kind
   | "file" // a capture or output file
   | "addon" // the native addon is missing or does not load
-  | "grpc" // a gRPC call or the listening socket
+  | "grpc" // a gRPC call, the listening socket or its certificates
   | "full"; // a table or queue is at its bound
 
 export class SluiceError extends Error {

@@ -9,6 +9,8 @@ export const enum Fate {
   fromHost,
   copied,
   tunneled,
+  outerFragment,
+  packetTooBig,
   // The miss path: to the host port, or to the peer uplink where there is none
   noSession,
   snooped,
@@ -53,6 +55,13 @@ export const enum Fate {
   vxlanFlags,
   vxlanInnerVlan,
   noTunnel,
+  tooBig,
+  fragmentOverlap,
+  reassemblyTimeout,
+  // Ended here by design
+  fragmented,
+  reassembled,
+  waiting,
   count,
 }
 
@@ -72,6 +81,12 @@ export const REASONS: readonly Reason[] = list({
   [Fate.fromHost]: ["from-host", "out", "it came from the application and left by its uplink"],
   [Fate.copied]: ["copied", "out", "made by the device: a copy for the collector of a session with action MIRROR or SNOOP"],
   [Fate.tunneled]: ["tunneled", "out", "a tunnel with next action FORWARD sent it straight out"],
+  [Fate.outerFragment]: ["outer-fragment", "out", "made by the device: a fragment of a tunnel's packet too big for its port"],
+  [Fate.packetTooBig]: [
+    "packet-too-big",
+    "out",
+    "made by the device: ICMP that tells a sender the size that a tunnel and the port behind it leave",
+  ],
   [Fate.noSession]: ["no-session", "miss", "no session has its 5-tuple"],
   [Fate.snooped]: ["snooped", "miss", "a session with action SNOOP left it to the application"],
   [Fate.tcpControl]: ["tcp-control", "miss", "TCP SYN, FIN or RST of a known session: the application sees these"],
@@ -129,6 +144,32 @@ export const REASONS: readonly Reason[] = list({
     "a VLAN tag inside VXLAN, and the tunnel does not keep them (RFC 7348 section 6.1)",
   ],
   [Fate.noTunnel]: ["no-tunnel", "drop", "a copy for a collector behind a tunnel that does not exist"],
+  [Fate.tooBig]: [
+    "too-big",
+    "drop",
+    "with its tunnel headers larger than the MTU of its port, and not to be fragmented (DF, or VXLAN)",
+  ],
+  [Fate.fragmentOverlap]: [
+    "fragment-overlap",
+    "drop",
+    "a fragment of a tunnel's packet whose fragments overlap or contradict each other (RFC 5722)",
+  ],
+  [Fate.reassemblyTimeout]: [
+    "reassembly-timeout",
+    "drop",
+    "a fragment of a tunnel's packet of which the rest did not come in time",
+  ],
+  [Fate.fragmented]: ["fragmented", "consumed", "with its tunnel headers larger than the MTU of its port: it left in fragments"],
+  [Fate.reassembled]: [
+    "reassembled",
+    "consumed",
+    "a fragment that became part of a tunnel's packet, which has a fate of its own",
+  ],
+  [Fate.waiting]: [
+    "waiting",
+    "consumed",
+    "a fragment that waits now for the rest of its datagram: counted until it meets its fate",
+  ],
 });
 
 function list(table: Record<Exclude<Fate, Fate.count>, [string, FateKind, string]>): readonly Reason[] {

@@ -1,8 +1,10 @@
 // `npm run bench -- [--json] [--filter RE] [--runs N] [--seconds S]`: one line per case on stdout, notes on stderr.
 
 import { Command } from "commander";
+import { controlBenches } from "./control/main.js";
 import { memoryBenches } from "./memory.js";
 import type { Bench } from "./result.js";
+import { tunnelBenches } from "./tunnel.js";
 import { vethBench } from "./veth.js";
 
 interface Options {
@@ -12,7 +14,7 @@ interface Options {
   seconds: string;
 }
 
-const benches: readonly Bench[] = [...memoryBenches, vethBench];
+const benches: readonly Bench[] = [...memoryBenches, ...tunnelBenches, vethBench, ...controlBenches];
 
 const options = new Command("bench")
   .description("Measures Sluice on this machine; compare only numbers of one run.")

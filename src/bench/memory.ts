@@ -4,13 +4,11 @@
 
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Config, MemoryDriver, PortConfig } from "../config/config.js";
-import { createCore } from "../main/core.js";
+import { type Core, createCore } from "../main/core.js";
 import { PortCounter } from "../memory/counters.js";
 import { PackedFrames } from "../port/memory.js";
-import { DEFAULT_SETTINGS } from "../table/rule.js";
-import { Action, type NewSession } from "../table/session.js";
 import { WorkerPool } from "../worker/pool.js";
+import { benchConfig, benchSession } from "./config.js";
 import { type Bench, type BenchOptions, type Result, result } from "./result.js";
 
 export const memoryBenches: readonly Bench[] = (
@@ -29,11 +27,16 @@ export const memoryBenches: readonly Bench[] = (
 });
 
 async function sessionForward(name: string, sessions: number, options: BenchOptions): Promise<Result> {
-  const core = createCore(benchConfig(sessions), {
+  const core = createCore(benchConfig(sessions, 1, flood(sessions)), {
     random: randomBytes,
     now: Date.now(),
   });
-  for (let i = 0; i < sessions; i++) core.sessions.add(session(i), Date.now());
+  for (let i = 0; i < sessions; i++) core.sessions.add(benchSession(i), Date.now());
+  return result(name, "Mpps", await forwardingRates(core, options));
+}
+
+/** Million packets per second out of port 1, of each run: the device's worker serves until the end. */
+export async function forwardingRates(core: Core, options: BenchOptions): Promise<number[]> {
   const pool = new WorkerPool(core.plans, {
     died: (_worker, cause) => {
       throw cause;
@@ -51,7 +54,7 @@ async function sessionForward(name: string, sessions: number, options: BenchOpti
     rates.push((sent() - before) / (performance.now() - start) / 1000);
   }
   await pool.stop();
-  return result(name, "Mpps", rates);
+  return rates;
 }
 
 const FRAME_BYTES = 60;
@@ -76,52 +79,4 @@ function flood(sessions: number): SharedArrayBuffer {
     frames.bytes[at + 29] = flow;
   }
   return frames.shared;
-}
-
-function benchConfig(sessions: number): Config {
-  const port = (index: number, driver: MemoryDriver): PortConfig => ({
-    index,
-    name: String(index + 1),
-    role: "uplink",
-    lif: index + 1,
-    peer: 1 - index,
-    host: -1,
-    driver,
-  });
-  return {
-    ports: [
-      port(0, { driver: "memory", source: flood(sessions), total: Number.POSITIVE_INFINITY }),
-      port(1, { driver: "memory" }),
-    ],
-    nextHops: [],
-    routes: [],
-    tunnels: { capacity: 1, failClosed: 0, geneve: DEFAULT_SETTINGS, vxlan: DEFAULT_SETTINGS },
-    grpc: { listen: "" },
-    api: { ipv4Order: "s_addr", missingSession: "response" },
-    workers: 1,
-    pin: [],
-    maxFrame: 9216,
-    sessions: { capacity: sessions, defaultTimeout: 10, duplicateFlow: "reject", tcpClose: "application", closedBacklog: 1 },
-    log: { level: "error" },
-  };
-}
-
-/** Session i holds the flow of which the frames carry number i. */
-function session(i: number): NewSession {
-  return {
-    id: BigInt(i + 1),
-    inLif: 1,
-    inVlan: 0,
-    outLif: 2,
-    outVlan: 0,
-    ipv6: false,
-    source: Uint8Array.of(10, (i >>> 16) & 0xff, (i >>> 8) & 0xff, i & 0xff),
-    destination: Uint8Array.of(10, 255, 0, 1),
-    sourcePort: 1024,
-    destinationPort: 80,
-    protocol: 17,
-    action: Action.forward,
-    nextHop: 0,
-    timeout: 86_400,
-  };
 }

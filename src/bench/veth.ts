@@ -4,25 +4,18 @@
 // pair the generator's own processor delivers into the receive ring, so it is mostly the limit: then the processor time
 // per packet is the figure to compare.
 
-import { spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { end, installed, Net, says, unavailable } from "./net.js";
 import { type Bench, type BenchOptions, type Result, result } from "./result.js";
 
 const NAMES = ["sluice", "testpmd"].flatMap((who) => [`veth/af_packet/${who}`, `veth/af_packet/${who}/cpu`]);
-const FLOWS = 64;
-const MAC = { source: "02:00:00:00:00:01", destination: "02:00:00:00:00:02" };
 
 export const vethBench: Bench = {
   names: [...NAMES, "veth/af_packet/ratio", "veth/af_packet/ratio/cpu"],
-  unavailable() {
-    if (process.getuid?.() !== 0) return "it needs root for network namespaces";
-    if (!installed("trafgen")) return "its generator trafgen is not installed (apt-get install netsniff-ng)";
-    return undefined;
-  },
+  unavailable,
   run: measure,
 };
 
@@ -98,29 +91,7 @@ async function measure(options: BenchOptions): Promise<Result[]> {
 
 /** Runs the generator for a while and counts at the sink from a moment when it is under way. */
 async function sample(net: Net, pid: number, seconds: number): Promise<Sample> {
-  const generator = spawn(
-    "timeout",
-    [
-      `${seconds + 2}`,
-      "ip",
-      "netns",
-      "exec",
-      net.name("gen"),
-      "taskset",
-      "-c",
-      "0",
-      "trafgen",
-      "-i",
-      net.packets,
-      "-o",
-      "gen0",
-      "-P",
-      "1",
-      "-q",
-    ],
-    { stdio: "ignore" },
-  );
-  const ended = new Promise((resolve) => generator.once("exit", resolve));
+  const ended = net.generate(seconds + 2);
   await sleep(800);
   const packets = net.received();
   const time = cpuTime(pid);
@@ -163,108 +134,8 @@ const testpmd: Forwarder = {
   },
 };
 
-/** Three namespaces on two veth pairs: gen0 ─ dut0, dut1 ─ sink0. */
-class Net {
-  readonly directory = mkdtempSync(join(tmpdir(), "sluice-bench-"));
-  readonly packets = join(this.directory, "packets.cfg");
-
-  constructor() {
-    this.#removeNamespaces();
-    for (const part of ["gen", "dut", "sink"]) must(["ip", "netns", "add", this.name(part)]);
-    for (const [a, b] of [
-      ["gen:gen0", "dut:dut0"],
-      ["dut:dut1", "sink:sink0"],
-    ] as const) {
-      const [aNs, aName] = a.split(":") as [string, string];
-      const [bNs, bName] = b.split(":") as [string, string];
-      must(["ip", "link", "add", aName, "netns", this.name(aNs), "type", "veth", "peer", "name", bName, "netns", this.name(bNs)]);
-      for (const [ns, link] of [
-        [aNs, aName],
-        [bNs, bName],
-      ] as const) {
-        this.run(ns, ["sh", "-c", `echo 1 > /proc/sys/net/ipv6/conf/${link}/disable_ipv6`]);
-        this.run(ns, ["ip", "link", "set", link, "up", "arp", "off"]);
-      }
-    }
-    this.run("dut", ["ip", "link", "set", "lo", "up"]);
-    writeFileSync(this.packets, Array.from({ length: FLOWS }, (_, i) => packet(i)).join("\n"));
-  }
-
-  name(part: string): string {
-    return `slb-${part}`;
-  }
-
-  run(part: string, command: readonly string[]) {
-    return spawnSync("ip", ["netns", "exec", this.name(part), ...command], { encoding: "utf8" });
-  }
-
-  /** With an open stdin: testpmd ends when it closes. */
-  spawn(part: string, command: readonly string[]) {
-    return spawn("ip", ["netns", "exec", this.name(part), ...command], { stdio: ["pipe", "pipe", "ignore"] });
-  }
-
-  /** Packets that reached the sink so far. */
-  received(): number {
-    return Number(this.run("sink", ["cat", "/sys/class/net/sink0/statistics/rx_packets"]).stdout);
-  }
-
-  sessions(): string {
-    const list = Array.from(
-      { length: FLOWS },
-      (_, i) =>
-        `  - { session_id: ${i + 1}, in_lif: 1, out_lif: 2, source_ip: 10.0.0.${i}, source_port: 1024, destination_ip: 10.255.0.1, ` +
-        `destination_port: 80, protocol_id: UDP, action: { action_type: FORWARD }, cache_timeout: 3600 }`,
-    );
-    return `sessions:\n${list.join("\n")}\n`;
-  }
-
-  close(): void {
-    this.#removeNamespaces();
-    rmSync(this.directory, { recursive: true, force: true });
-  }
-
-  #removeNamespaces(): void {
-    for (const part of ["gen", "dut", "sink"]) spawnSync("ip", ["netns", "del", this.name(part)]);
-  }
-}
-
-/** A 64-byte frame (60 without FCS) of flow i in trafgen's language. */
-function packet(i: number): string {
-  return `{ eth(da=${MAC.destination}, sa=${MAC.source}), ipv4(sa=10.0.0.${i}, da=10.255.0.1), udp(sp=1024, dp=80), fill(0, 18) }`;
-}
-
 /** Seconds of processor time, user and system, of a process with all its threads (proc(5), stat fields 14 and 15). */
 function cpuTime(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
   return (Number(fields[11]) + Number(fields[12])) / 100;
-}
-
-function installed(tool: string): boolean {
-  return spawnSync("sh", ["-c", `command -v ${tool}`]).status === 0;
-}
-
-function must(command: readonly string[]): void {
-  const done = spawnSync(command[0] as string, command.slice(1), { encoding: "utf8" });
-  if (done.status !== 0) throw new Error(`${command.join(" ")}: ${done.stderr}`);
-}
-
-/** Resolves when the process has written that to stdout, which is read to the end, lest it stops there. */
-function says(child: ReturnType<Net["spawn"]>, what: RegExp, patience: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const late = setTimeout(() => reject(new Error(`${child.spawnargs.join(" ")}: not ready after ${patience} ms`)), patience);
-    let text = "";
-    child.stdout.on("data", (chunk) => {
-      text = (text + chunk).slice(-10_000);
-      if (!what.test(text)) return;
-      clearTimeout(late);
-      resolve();
-    });
-  });
-}
-
-function end(child: ReturnType<typeof spawn>, signal: NodeJS.Signals): Promise<void> {
-  return new Promise((resolve) => {
-    child.once("exit", () => resolve());
-    child.kill(signal);
-  });
 }

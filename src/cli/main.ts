@@ -9,6 +9,7 @@ import { replayCommand } from "./command/replay.js";
 import { runCommand } from "./command/run.js";
 import { sessionCommands } from "./command/session.js";
 import { statsCommand } from "./command/stats.js";
+import { tunnelCommands } from "./command/tunnel.js";
 import { exitCode, report } from "./failure.js";
 
 // `sluice … | head` ends without a complaint.
@@ -22,7 +23,9 @@ const sluice = new Command("sluice")
   .showHelpAfterError("`sluice --help` lists the commands, `sluice COMMAND --help` their options.")
   .exitOverride();
 
-for (const addCommand of [runCommand, replayCommand, programCommand, sessionCommands, statsCommand]) addCommand(sluice);
+for (const addCommand of [runCommand, replayCommand, programCommand, sessionCommands, tunnelCommands, statsCommand]) {
+  addCommand(sluice);
+}
 
 try {
   await sluice.parseAsync();

@@ -1,6 +1,7 @@
 // `sluice run`: a device until a signal ends it.
 
 import { availableParallelism } from "node:os";
+import { isatty } from "node:tty";
 import { EMBEDDED } from "../config/defaults.js";
 import { type Given, load } from "../config/load.js";
 import { remarks } from "../config/remarks.js";
@@ -17,12 +18,14 @@ export async function run(given: Given): Promise<void> {
   const config = load(given, EMBEDDED, { maxFrame: FRAME_LIMIT });
   for (const remark of remarks(config, availableParallelism())) process.stderr.write(`sluice: ${remark}\n`);
 
-  const ended = signalled();
+  const hangUp = new HangUp();
+  const ended = Promise.race([signalled(), hangUp.terminalGone]);
   // Not before the configuration is known to be right: this brings the addon and all the rest.
   const [{ startDevice }, { createLog }] = await Promise.all([import("../main/device.js"), import("../main/log.js")]);
   const device = await startDevice(config, createLog(config.log.level));
   process.stdout.write(`sluice: gRPC on ${device.address}, ${config.ports.length} ports, ${config.workers} workers\n`);
   if (demonstration) process.stdout.write(nextStep(device.address));
+  hangUp.otherwise(() => device.reload());
 
   const counts = () => device.totals().totals;
   const status = new StatusLine(counts(), performance.now());
@@ -31,6 +34,7 @@ export async function run(given: Given): Promise<void> {
   await ended;
   clearInterval(timer);
   await device.stop();
+  hangUp.die();
   process.exit(0);
 }
 
@@ -48,6 +52,38 @@ function signalled(): Promise<void> {
       });
     }
   });
+}
+
+/**
+ * SIGHUP: read the certificates again; but when it says that the terminal is gone that the device was started from, the device
+ * ends as it does by SIGTERM. Before it runs there is nothing to read again.
+ */
+class HangUp {
+  readonly terminalGone: Promise<void>;
+  #gone = false;
+  #reload = () => {};
+
+  constructor() {
+    const terminals = [0, 1, 2].filter((descriptor) => isatty(descriptor));
+    this.terminalGone = new Promise((resolve) => {
+      process.on("SIGHUP", () => {
+        this.#gone = terminals.some((descriptor) => !isatty(descriptor));
+        if (this.#gone) resolve();
+        else this.#reload();
+      });
+    });
+  }
+
+  otherwise(reload: () => void): void {
+    this.#reload = reload;
+  }
+
+  /** Ends the process if its terminal is gone: by the signal, as exit() aborts in Node 20 when it cannot reset the terminal. */
+  die(): void {
+    if (!this.#gone) return;
+    process.removeAllListeners("SIGHUP");
+    process.kill(process.pid, "SIGHUP");
+  }
 }
 
 function nextStep(address: string): string {

@@ -40,6 +40,12 @@ export function sessionId(text: string): bigint {
   return id;
 }
 
+export function tunnelId(text: string): bigint {
+  const id = parseId(text);
+  if (id === undefined || id === 0n) throw new SluiceError("usage", `${text} is not a tunnel id: expected a number from 1`);
+  return id;
+}
+
 export function sessionIds(text: string, before: bigint[] = []): bigint[] {
   return [...before, sessionId(text)];
 }

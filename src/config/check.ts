@@ -21,7 +21,7 @@ export function check(options: Options, limits: Limits): Problem[] {
   checkNextHops(options, problems);
   checkRoutes(options, problems);
   checkTunnelPorts(options, problems);
-  checkListen(options.grpc?.listen ?? DEFAULTS.listen, problems);
+  checkGrpc(options.grpc ?? {}, problems);
   const maxFrame = options.maxFrame ?? DEFAULTS.maxFrame;
   if (maxFrame < MIN_FRAME || maxFrame > limits.maxFrame) {
     problems.push({ path: ["maxFrame"], text: foundExpected(maxFrame, `${MIN_FRAME} to ${limits.maxFrame} bytes`) });
@@ -122,14 +122,32 @@ function checkNextHops(options: Options, problems: Problem[]): void {
   });
 }
 
-function checkListen(text: string, problems: Problem[]): void {
+function checkGrpc({ cert, key, clientCa, ...grpc }: NonNullable<Options["grpc"]>, problems: Problem[]): void {
+  if (cert === undefined && key !== undefined) {
+    problems.push({ path: ["grpc", "key"], text: "needs the certificate that it belongs to: expected grpc.cert beside it" });
+  }
+  if (key === undefined && cert !== undefined) {
+    problems.push({ path: ["grpc", "cert"], text: "needs its private key: expected grpc.key beside it" });
+  }
+  if (clientCa !== undefined && cert === undefined && key === undefined) {
+    const text = "asks clients for certificates, which needs TLS: expected grpc.cert and grpc.key beside it";
+    problems.push({ path: ["grpc", "clientCa"], text });
+  }
+  // Half of a pair is said above; where it listens is no second mistake.
+  const open = (cert !== undefined || key !== undefined || grpc.insecure) ?? false;
+  checkListen(grpc.listen ?? DEFAULTS.grpc.listen, open, problems);
+}
+
+/** @param open it may listen beyond loopback */
+function checkListen(text: string, open: boolean, problems: Problem[]): void {
   const path = ["grpc", "listen"];
   const listen = parseListen(text);
   if (listen === undefined) {
     problems.push({ path, text: foundExpected(text, "host:port, for example 127.0.0.1:3443 or [::1]:3443") });
-  } else if (!isLoopback(listen.host)) {
-    const why = "beyond loopback the API needs TLS, which is not supported yet";
-    problems.push({ path, text: `${foundExpected(text, "a loopback address such as 127.0.0.1:3443")}: ${why}` });
+  } else if (!open && !isLoopback(listen.host)) {
+    const why = "beyond loopback, whoever reaches it can program the device";
+    const remedy = "Set grpc.cert and grpc.key (TLS), and grpc.clientCa to know the clients; or grpc.insecure: true";
+    problems.push({ path, text: `${foundExpected(text, "a loopback address such as 127.0.0.1:3443")}: ${why}. ${remedy}` });
   }
 }
 

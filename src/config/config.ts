@@ -59,6 +59,8 @@ export interface PortConfig {
   readonly peer: number;
   /** Index of the host port of an uplink, or -1. */
   readonly host: number;
+  /** Bytes that an IP packet may have that leaves here; undefined: what the interface has at the start, else any. */
+  readonly mtu?: number | undefined;
   readonly driver: Driver;
 }
 
@@ -114,6 +116,24 @@ export interface TunnelDefaults {
   readonly innerVlan: "move" | "keep";
 }
 
+/** What becomes of packets that a tunnel has made too big for their port, and that must not be fragmented. */
+export interface MtuConfig {
+  /** `icmp`: dropped, and their sender is told what fits. */
+  readonly onExceed: "icmp" | "drop";
+  /** ICMP messages per second and worker at the most. */
+  readonly icmpRate: number;
+}
+
+/** Fragments of packets that a decapsulating rule is for. */
+export interface ReassemblyConfig {
+  /** Bytes of frames that may wait, per worker. */
+  readonly memory: number;
+  /** Seconds that they wait. */
+  readonly timeout: number;
+  /** Datagrams of one source address at a time, per worker. */
+  readonly perSource: number;
+}
+
 export interface SessionsConfig {
   /** Sessions that the table holds at the most: 1 … 8,388,608. */
   readonly capacity: number;
@@ -125,12 +145,40 @@ export interface SessionsConfig {
   readonly closedBacklog: number;
 }
 
+/** Paths of PEM files. */
+export interface TlsConfig {
+  /** The server's certificate, then those between it and a root, if any. */
+  readonly cert: string;
+  readonly key: string;
+  /** Clients must show a certificate that one of these signed. */
+  readonly clientCa?: string | undefined;
+}
+
+export interface GrpcConfig {
+  /** host:port */
+  readonly listen: string;
+  /** undefined: plaintext. */
+  readonly tls?: TlsConfig | undefined;
+  /** Longest message that a client may send. */
+  readonly maxMessageBytes: number;
+  /** Streams that one connection may have open; a client that wants more waits. */
+  readonly maxStreams: number;
+  /** Connections that may be open; further ones are closed at once. */
+  readonly maxConnections: number;
+  /** Seconds between two pings on a connection. */
+  readonly keepaliveInterval: number;
+  /** Seconds that a client has to answer one; then its connection is closed and its calls are cancelled. */
+  readonly keepaliveTimeout: number;
+}
+
 export interface Config {
   readonly ports: readonly PortConfig[];
   readonly nextHops: readonly NextHopConfig[];
   readonly routes: readonly RouteConfig[];
   readonly tunnels: TunnelsConfig;
-  readonly grpc: { readonly listen: string };
+  readonly mtu: MtuConfig;
+  readonly reassembly: ReassemblyConfig;
+  readonly grpc: GrpcConfig;
   readonly api: { readonly ipv4Order: "s_addr" | "host"; readonly missingSession: "response" | "status" };
   readonly workers: number;
   /** Processor for worker i (pin[i % pin.length]); empty: not pinned. */

@@ -4,7 +4,14 @@ import { fileURLToPath } from "node:url";
 import type { Options } from "./options.js";
 
 export const DEFAULTS = {
-  listen: "127.0.0.1:3443",
+  grpc: {
+    listen: "127.0.0.1:3443",
+    maxMessageBytes: 4 << 20,
+    maxStreams: 1_024,
+    maxConnections: 1_024,
+    keepaliveInterval: 30,
+    keepaliveTimeout: 10,
+  },
   ipv4Order: "s_addr",
   missingSession: "response",
   workers: 2,
@@ -15,6 +22,8 @@ export const DEFAULTS = {
   encapsulation: { udpPort: 0, udpChecksum: "default" },
   outer: { df: "copy", ttl: 64, dscp: "copy", ecn: "normal" },
   innerVlan: "move",
+  mtu: { onExceed: "icmp", icmpRate: 100 },
+  reassembly: { memory: 4 << 20, timeout: 30, perSource: 64 },
   sessions: {
     capacity: 1_048_576,
     defaultTimeout: 10,

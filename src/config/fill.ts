@@ -2,7 +2,7 @@
 // frozen.
 
 import { check, type Limits } from "./check.js";
-import type { Config, Driver, PortConfig, TunnelDefaults } from "./config.js";
+import type { Config, Driver, GrpcConfig, PortConfig, TlsConfig, TunnelDefaults } from "./config.js";
 import { DEFAULTS } from "./defaults.js";
 import type { HostOptions, Options } from "./options.js";
 import { configError, type Problem } from "./problems.js";
@@ -30,7 +30,16 @@ export function fill(options: Options, limits: Limits, locate?: (path: Problem["
       geneve: fillTunnel(options, options.geneve),
       vxlan: fillTunnel(options, options.vxlan),
     },
-    grpc: { listen: options.grpc?.listen ?? DEFAULTS.listen },
+    mtu: {
+      onExceed: options.mtu?.onExceed ?? DEFAULTS.mtu.onExceed,
+      icmpRate: options.mtu?.icmpRate ?? DEFAULTS.mtu.icmpRate,
+    },
+    reassembly: {
+      memory: options.reassembly?.memory ?? DEFAULTS.reassembly.memory,
+      timeout: options.reassembly?.timeout ?? DEFAULTS.reassembly.timeout,
+      perSource: options.reassembly?.perSource ?? DEFAULTS.reassembly.perSource,
+    },
+    grpc: fillGrpc(options.grpc ?? {}),
     api: {
       ipv4Order: options.api?.ipv4Order ?? DEFAULTS.ipv4Order,
       missingSession: options.api?.missingSession ?? DEFAULTS.missingSession,
@@ -49,6 +58,23 @@ export function fill(options: Options, limits: Limits, locate?: (path: Problem["
   });
 }
 
+function fillGrpc(options: NonNullable<Options["grpc"]>): GrpcConfig {
+  const defaults = DEFAULTS.grpc;
+  return {
+    listen: options.listen ?? defaults.listen,
+    tls: fillTls(options),
+    maxMessageBytes: options.maxMessageBytes ?? defaults.maxMessageBytes,
+    maxStreams: options.maxStreams ?? defaults.maxStreams,
+    maxConnections: options.maxConnections ?? defaults.maxConnections,
+    keepaliveInterval: options.keepaliveInterval ?? defaults.keepaliveInterval,
+    keepaliveTimeout: options.keepaliveTimeout ?? defaults.keepaliveTimeout,
+  };
+}
+
+function fillTls({ cert, key, clientCa }: NonNullable<Options["grpc"]>): TlsConfig | undefined {
+  return cert === undefined || key === undefined ? undefined : { cert, key, clientCa };
+}
+
 function fillTunnel({ outer, innerVlan }: Options, kind: Options["geneve"]): TunnelDefaults {
   return {
     udpPort: kind?.udpPort ?? DEFAULTS.encapsulation.udpPort,
@@ -61,20 +87,22 @@ function fillTunnel({ outer, innerVlan }: Options, kind: Options["geneve"]): Tun
   };
 }
 
-type Written = Pick<PortConfig, "name" | "role" | "lif" | "driver">;
+type Written = Pick<PortConfig, "name" | "role" | "lif" | "mtu" | "driver">;
 
 /** Each port in the order in which it was written, an uplink's host port right behind it. */
 function fillPorts(options: Options): PortConfig[] {
   const written = (options.ports ?? []).flatMap((port): Written[] => {
-    const { lif, name, host } = port;
-    if (lif === undefined) return [{ name: name ?? "", role: "named", lif: 0, driver: fillDriver(port) }];
+    const { lif, name, mtu, host } = port;
+    if (lif === undefined) return [{ name: name ?? "", role: "named", lif: 0, mtu, driver: fillDriver(port) }];
     const uplink: Written = {
       name: String(lif),
       role: "uplink",
       lif,
+      mtu,
       driver: fillDriver(port),
     };
-    return host === undefined ? [uplink] : [uplink, { name: `host${lif}`, role: "host", lif, driver: fillDriver(host) }];
+    if (host === undefined) return [uplink];
+    return [uplink, { name: `host${lif}`, role: "host", lif, mtu: host.mtu, driver: fillDriver(host) }];
   });
   const uplink = (lif: number) => written.findIndex((port) => port.role === "uplink" && port.lif === lif);
   return written.map((port, index) => ({

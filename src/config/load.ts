@@ -105,7 +105,7 @@ function place(path: Problem["path"], input: unknown, ports: readonly unknown[],
     const option = ports.indexOf(input.ports[index]);
     if (option >= 0) return `--port ${given.ports?.[option]}`;
   }
-  if (top === "grpc" && given.grpc !== undefined) return "--grpc";
+  if (top === "grpc" && index === "listen" && given.grpc !== undefined) return "--grpc";
   if (top === "workers" && given.workers !== undefined) return "--workers";
   return undefined;
 }

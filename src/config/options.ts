@@ -29,9 +29,12 @@ const map = <T extends z.core.$ZodLooseShape>(shape: T) => {
 };
 
 const MIB = 1 << 20;
+/** The least is what every host can receive (RFC 791 section 3.1). */
+const mtu = { mtu: integer(576, 65_535).optional() };
 
 const afPacket = {
   driver: z.literal("af_packet"),
+  ...mtu,
   interface: z.string({ error: "the name of a network interface" }).regex(/^[^\s/:]{1,15}$/, {
     error: "the name of a network interface (1 to 15 characters)",
   }),
@@ -42,13 +45,14 @@ const afPacket = {
 };
 const file = {
   driver: z.literal("file"),
+  ...mtu,
   in: text("the path of a pcap or pcapng file").optional(),
   out: text("the path of the pcap file to write").optional(),
   loop: flag().optional(),
   realtime: flag().optional(),
   filter: text("a libpcap filter expression").optional(),
 };
-const memory = { driver: z.literal("memory") };
+const memory = { driver: z.literal("memory"), ...mtu };
 
 const drivers = {
   error: ({ code }: { code: string }) =>
@@ -119,7 +123,18 @@ export const optionsSchema = map({
     ecn: oneOf("normal", "compatibility").optional(),
   }).optional(),
   innerVlan: oneOf("move", "keep").optional(),
-  grpc: map({ listen: text("an address as host:port").optional() }).optional(),
+  grpc: map({
+    listen: text("an address as host:port").optional(),
+    cert: text("the path of a certificate in PEM form").optional(),
+    key: text("the path of a private key in PEM form").optional(),
+    clientCa: text("the path of certificates in PEM form").optional(),
+    insecure: flag().optional(),
+    maxMessageBytes: integer(4_096, 64 * MIB).optional(),
+    maxStreams: integer(1, 65_535).optional(),
+    maxConnections: integer(1, 65_535).optional(),
+    keepaliveInterval: integer(1, 86_400).optional(),
+    keepaliveTimeout: integer(1, 3_600).optional(),
+  }).optional(),
   api: map({
     ipv4Order: oneOf("s_addr", "host").optional(),
     missingSession: oneOf("response", "status").optional(),
@@ -137,6 +152,12 @@ export const optionsSchema = map({
   log: map({
     level: oneOf("debug", "info", "warn", "error").optional(),
   }).optional(),
+  reassembly: map({
+    memory: integer(65_536, 1024 * MIB).optional(),
+    timeout: integer(15, 60).optional(),
+    perSource: integer(1, MIB).optional(),
+  }).optional(),
+  mtu: map({ onExceed: oneOf("icmp", "drop").optional(), icmpRate: integer(1, 1_000_000).optional() }).optional(),
 });
 
 export type Options = z.infer<typeof optionsSchema>;
@@ -147,17 +168,6 @@ export type HostOptions = NonNullable<PortOptions["host"]>;
  * Settings that a later version brings, as they stand in the specification; indices of lists are left out of the path.
  * They are refused by name, so that nobody takes a configuration for served that is not.
  */
-export const LATER: ReadonlySet<string> = new Set([
-  "ipsec",
-  "nat",
-  "mtu",
-  "grpc.tls",
-  "grpc.ca",
-  "grpc.cert",
-  "grpc.key",
-  "grpc.clientCa",
-  "grpc.insecure",
-  "api.revealKeys",
-]);
+export const LATER: ReadonlySet<string> = new Set(["ipsec", "nat", "api.revealKeys"]);
 
 export const LATER_DRIVERS: ReadonlySet<string> = new Set(["auto", "af_xdp", "pcap"]);

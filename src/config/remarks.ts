@@ -1,6 +1,7 @@
 // What is allowed but probably not meant: said at start-up, once.
 
 import type { Config } from "./config.js";
+import { isLoopback, parseListen } from "./listen.js";
 
 /** @param processors of this machine */
 export function remarks(config: Config, processors: number): string[] {
@@ -10,6 +11,10 @@ export function remarks(config: Config, processors: number): string[] {
   }
   for (const cpu of config.pin) {
     if (cpu >= processors) said.push(`pin: there is no processor ${cpu} (0 to ${processors - 1})`);
+  }
+  const { listen, tls } = config.grpc;
+  if (tls === undefined && !isLoopback(parseListen(listen)?.host ?? "")) {
+    said.push(`grpc.insecure: whoever reaches ${listen} can program the device, and read what is programmed`);
   }
   for (const port of config.ports) {
     if (port.role === "uplink" && port.peer < 0 && port.host < 0) {

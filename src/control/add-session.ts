@@ -9,11 +9,14 @@ import { AddStatus, type SessionTable } from "../table/session-table.js";
 import { FailureLog } from "./failure-log.js";
 import { AddSessionStatus, type SessionRequest } from "./gen/openoffload.js";
 import { toStatus } from "./handler.js";
+import { Pace } from "./pace.js";
 import { AddOutcome } from "./status.js";
 import { whenWhole } from "./stream-end.js";
 import { type SessionRules, toSession } from "./translate.js";
 
 const BATCH = 64;
+/** Requests of one stream between two looks at the clock. */
+const STRIDE = 16;
 /** Trailing metadata with AddOutcome.sentences, for clients that want more than a code. */
 export const ERROR_METADATA = "sluice-error";
 export const ERROR_SEPARATOR = " | ";
@@ -30,33 +33,45 @@ export interface AddSessionOptions {
 /** Answers with an encoded AddSessionResponse. */
 export function addSession(options: AddSessionOptions): handleClientStreamingCall<SessionRequest, Buffer> {
   const log = new FailureLog(options.log, "sessions were not added");
+  const pace = new Pace();
   return (call, callback) => {
     const outcome = new AddOutcome();
     const insertion = new Insertion(options, (id, status, sentence) => outcome.add(id, status, sentence));
     let over = false;
+    let taken = 0;
 
-    function guarded(step: () => void): void {
+    function fail(cause: unknown): void {
+      over = true;
+      callback(toStatus(cause, "AddSession", options.log));
+    }
+
+    call.on("data", (request: SessionRequest) => {
       if (over) {
         return;
       }
       try {
-        step();
+        insertion.add(request);
       } catch (cause) {
-        over = true;
-        callback(toStatus(cause, "AddSession", options.log));
+        fail(cause);
       }
-    }
-
-    call.on("data", (request: SessionRequest) => guarded(() => insertion.add(request)));
+      if (++taken % STRIDE === 0 && pace.over) {
+        call.pause();
+        pace.later(() => call.resume());
+      }
+    });
     call.on("end", () => {
-      whenWhole(call, insertion.pending, () =>
-        guarded(() => {
+      const answer = (): void => {
+        if (over) return;
+        try {
           const unavailable = insertion.finish();
           over = true;
           log.write(outcome.failures, outcome.sentences[0]);
           callback(null, outcome.response(options.now(), unavailable), trailer(outcome));
-        }),
-      );
+        } catch (cause) {
+          fail(cause);
+        }
+      };
+      whenWhole(call, insertion.pending, answer, (step) => pace.later(step));
     });
     call.on("error", () => {
       over = true;
@@ -89,7 +104,7 @@ class Insertion {
 
   add(request: SessionRequest): void {
     if (this.#batch === undefined) {
-      this.#insert(request.sessionId, toSession(request, this.options.rules), true);
+      this.#insert(request.sessionId, toSession(request, this.options.rules), true, this.options.now());
     } else if (this.#batch.length < BATCH) {
       this.#batch.push(request);
     } else {
@@ -107,25 +122,31 @@ class Insertion {
     const batch = this.#batch;
     if (batch !== undefined) {
       const { rules, sessions } = this.options;
+      const now = this.options.now();
       const wanted = batch.map((request) => toSession(request, rules));
       // Looking for what exists already is left out while there is room for all.
-      const fits = wanted.length <= sessions.free || missing(wanted, sessions) <= sessions.free;
-      wanted.forEach((session, i) => {
-        this.#insert((batch[i] as SessionRequest).sessionId, session, fits);
-      });
+      const room = batch.length <= sessions.free;
+      if (room && this.options.ready() && wanted.every((session) => typeof session !== "string")) {
+        sessions.addAll(wanted, now, (i, status) => this.report((batch[i] as SessionRequest).sessionId, STATUS[status]));
+      } else {
+        const fits = room || missing(wanted, sessions) <= sessions.free;
+        wanted.forEach((session, i) => {
+          this.#insert((batch[i] as SessionRequest).sessionId, session, fits, now);
+        });
+      }
     }
     return !this.options.ready();
   }
 
   /** `fits`: false when its batch does not, which says only why this one is not in. */
-  #insert(id: bigint, session: NewSession | string, fits: boolean): void {
-    const { sessions, ready, now } = this.options;
+  #insert(id: bigint, session: NewSession | string, fits: boolean, now: number): void {
+    const { sessions, ready } = this.options;
     if (!ready()) {
       this.report(id, AddSessionStatus._SESSION_TABLE_UNAVAILABLE);
     } else if (typeof session === "string") {
       this.report(id, AddSessionStatus._SESSION_REJECTED, session);
     } else {
-      const status = fits ? sessions.add(session, now()) : AddStatus.full;
+      const status = fits ? sessions.add(session, now) : AddStatus.full;
       // A full table does not look whether it has the session.
       this.report(id, STATUS[status === AddStatus.full && sessions.exists(session) ? AddStatus.exists : status]);
     }

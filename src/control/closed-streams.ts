@@ -10,11 +10,12 @@
 import { Metadata, type ServerWritableStream, status } from "@grpc/grpc-js";
 import type { BaseLogger } from "pino";
 import type { ClosedSessions, Lease } from "../table/closed.js";
-import type { SessionRequestArgs, SessionResponse } from "./gen/openoffload.js";
+import type { SessionInfo } from "../table/session.js";
+import type { SessionRequestArgs } from "./gen/openoffload.js";
 import { toStatus } from "./handler.js";
-import { toResponse } from "./translate.js";
 
-type Call = ServerWritableStream<SessionRequestArgs, SessionResponse>;
+/** Records are encoded as they are sent (session-service.ts). */
+type Call = ServerWritableStream<SessionRequestArgs, SessionInfo>;
 
 /** A lease may pin a chunk of the backlog (64 KiB), so there is a bound on leases. */
 const MAX_STREAMS = 256;
@@ -142,7 +143,7 @@ class ClosedStream {
         }
         this.#left--;
         this.#written++;
-        this.#blocked = !this.call.write(toResponse(info), this.#onWritten);
+        this.#blocked = !this.call.write(info, this.#onWritten);
       }
     } catch (cause) {
       this.#stop();

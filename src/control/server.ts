@@ -1,10 +1,21 @@
-// The listening gRPC server: plaintext in this issue.
+// The gRPC server of the device: services behind a listener of ours, with the limits of `grpc` in the configuration.
 //
 // Stopping is graceful: no new calls (grpc-js answers UNAVAILABLE), streams that would not end themselves are ended, running
 // calls finish, and what has not finished after the grace time is cut off.
 
-import { Server, ServerCredentials, type ServiceDefinition, type UntypedServiceImplementation } from "@grpc/grpc-js";
-import { SluiceError } from "../errors.js";
+import {
+  type handleServerStreamingCall,
+  type handleUnaryCall,
+  Server,
+  ServerCredentials,
+  type ServiceDefinition,
+  type UntypedServiceImplementation,
+} from "@grpc/grpc-js";
+import type { BaseLogger } from "pino";
+import type { GrpcConfig } from "../config/config.js";
+import { DEFAULTS } from "../config/defaults.js";
+import { type Certificates, readCertificates } from "./certificates.js";
+import { startListener } from "./listener.js";
 
 export interface Service {
   readonly definition: ServiceDefinition;
@@ -15,37 +26,72 @@ export interface Service {
 
 export interface RunningServer {
   readonly port: number;
+  /** Reads the certificates again, for new connections; when they are not right, the log says so and the old ones stay. */
+  reload(): void;
   /** Resolves when the last call is over, after `graceMs` at the latest. */
   stop(graceMs: number): Promise<void>;
 }
 
-/** Streams that one connection may have open; a client that opens more waits. */
-const MAX_STREAMS = 1024;
-/** A client that vanished without a word is noticed, and what was sent to it is given to the next. */
-const KEEPALIVE_MS = 30_000;
-const KEEPALIVE_TIMEOUT_MS = 10_000;
+/** What the configuration says, or parts of it: the rest is as its defaults. */
+export interface ServerOptions extends Partial<GrpcConfig> {
+  readonly listen: string;
+  /** Milliseconds for a TLS handshake, and again until the client speaks HTTP/2. */
+  readonly handshakeMs?: number;
+}
 
-/** `listen`: "address:port"; port 0 takes a free one. */
-export async function startServer(options: { readonly listen: string }, services: readonly Service[]): Promise<RunningServer> {
+type Log = Pick<BaseLogger, "info" | "warn" | "error">;
+
+const HANDSHAKE_MS = 10_000;
+const SECOND = 1000;
+const SILENT: Log = { info: () => {}, warn: () => {}, error: () => {} };
+
+export async function startServer(options: ServerOptions, services: readonly Service[], log = SILENT): Promise<RunningServer> {
+  const { tls, handshakeMs = HANDSHAKE_MS, ...grpc } = { ...DEFAULTS.grpc, ...options };
+  const certificates = tls && readCertificates(tls, Date.now());
+  if (certificates !== undefined) tell(certificates, log);
   const server = new Server({
-    "grpc.max_concurrent_streams": MAX_STREAMS,
-    "grpc.keepalive_time_ms": KEEPALIVE_MS,
-    "grpc.keepalive_timeout_ms": KEEPALIVE_TIMEOUT_MS,
+    "grpc.max_receive_message_length": grpc.maxMessageBytes,
+    "grpc.max_concurrent_streams": grpc.maxStreams,
+    // A client that vanished without a word is noticed, and what was sent to it is given to the next.
+    "grpc.keepalive_time_ms": grpc.keepaliveInterval * SECOND,
+    "grpc.keepalive_timeout_ms": grpc.keepaliveTimeout * SECOND,
   });
   for (const { definition, handlers } of services) {
-    server.addService(definition, handlers);
+    server.addService(definition, inTime(definition, handlers));
   }
-  const port = await bind(server, options.listen);
+  // Plaintext for grpc-js: TLS ends in the listener.
+  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  const { listen, maxConnections } = grpc;
+  const listener = await startListener({ listen, maxConnections, handshakeMs, certificates, log }, (socket) =>
+    injector.injectConnection(socket),
+  );
   return {
-    port,
+    port: listener.port,
+    reload() {
+      if (tls === undefined) {
+        log.info("there are no certificates to read again: gRPC is in plaintext (grpc.cert and grpc.key are not set)");
+        return;
+      }
+      try {
+        const renewed = readCertificates(tls, Date.now());
+        listener.renew(renewed);
+        tell(renewed, log);
+      } catch (cause) {
+        const why = cause instanceof Error ? cause.message : String(cause);
+        log.error(`the certificates that were read before stay in use: ${why}`);
+      }
+    },
     stop: (graceMs) =>
       new Promise((resolve) => {
+        listener.close();
         const force = setTimeout(() => {
           server.forceShutdown();
+          listener.destroy();
           resolve();
         }, graceMs);
         server.tryShutdown(() => {
           clearTimeout(force);
+          listener.destroy();
           resolve();
         });
         for (const service of services) {
@@ -55,28 +101,45 @@ export async function startServer(options: { readonly listen: string }, services
   };
 }
 
-function bind(server: Server, listen: string): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.bindAsync(listen, ServerCredentials.createInsecure(), (cause, port) => {
-      if (cause === null) {
-        resolve(port);
-      } else {
-        reject(new SluiceError("grpc", `gRPC cannot listen on ${listen}: ${advice(cause.message)}`, { cause }));
-      }
-    });
-  });
+function tell({ summary, warnings, ca }: Certificates, log: Log): void {
+  log.info(`gRPC shows the certificate ${summary}${ca === undefined ? "" : ", and asks clients for theirs"}`);
+  for (const warning of warnings) {
+    log.warn(warning);
+  }
 }
 
-/** grpc-js hands the system's error on as text. */
-function advice(message: string): string {
-  if (message.includes("EADDRINUSE")) {
-    return "another process listens there. End it, or choose another address with --grpc ADDR or grpc.listen";
+/** "openoffload.v2.SessionTable" */
+export function serviceName({ definition }: Pick<Service, "definition">): string {
+  const [method] = Object.values(definition);
+  return method?.path.split("/")[1] ?? "";
+}
+
+/**
+ * A busy thread reads the end of a request before it looks at its timers: grpc-js then calls the handler although the deadline
+ * has passed. Streams of requests look at it themselves (add-session.ts): their handlers run from the first byte on.
+ */
+function inTime(definition: ServiceDefinition, handlers: UntypedServiceImplementation): UntypedServiceImplementation {
+  const guarded: UntypedServiceImplementation = {};
+  for (const [name, { originalName, requestStream, responseStream }] of Object.entries(definition)) {
+    const handler = handlers[name] ?? handlers[originalName ?? name];
+    if (handler === undefined) continue;
+    if (requestStream) guarded[name] = handler;
+    else guarded[name] = responseStream ? streaming(handler as Streaming) : unary(handler as Unary);
   }
-  if (message.includes("EACCES")) {
-    return "ports below 1024 need the capability CAP_NET_BIND_SERVICE. Choose a higher one with --grpc ADDR or grpc.listen";
-  }
-  if (message.includes("EADDRNOTAVAIL")) {
-    return "this machine has no such address. Choose one that `ip address` shows, or 0.0.0.0 for all, with --grpc ADDR or grpc.listen";
-  }
-  return `${message}. It takes ADDRESS:PORT, for example 127.0.0.1:3443, as --grpc ADDR or grpc.listen`;
+  return guarded;
+}
+
+type Unary = handleUnaryCall<unknown, unknown>;
+type Streaming = handleServerStreamingCall<unknown, unknown>;
+
+function unary(handler: Unary): Unary {
+  return (call, callback) => {
+    if (Date.now() < Number(call.getDeadline())) handler(call, callback);
+  };
+}
+
+function streaming(handler: Streaming): Streaming {
+  return (call) => {
+    if (Date.now() < Number(call.getDeadline())) handler(call);
+  };
 }

@@ -1,6 +1,13 @@
 // The five RPCs of openoffload.v2.SessionTable.
 
-import { type handleClientStreamingCall, type handleUnaryCall, type ServerWritableStream, status } from "@grpc/grpc-js";
+import {
+  type handleClientStreamingCall,
+  type handleServerStreamingCall,
+  type handleUnaryCall,
+  type ServerWritableStream,
+  status,
+} from "@grpc/grpc-js";
+import type { SessionInfo } from "../table/session.js";
 import { type AddSessionOptions, addSession } from "./add-session.js";
 import { ClosedStreams, type ClosedStreamsOptions } from "./closed-streams.js";
 import {
@@ -14,6 +21,8 @@ import {
 import { RpcError, unary } from "./handler.js";
 import { Pager } from "./paging.js";
 import type { Service } from "./server.js";
+import { decodeSessionRequest } from "./session-request.js";
+import { SESSION_BYTES, writeSession } from "./session-response.js";
 import { missingSession, toResponse } from "./translate.js";
 
 export interface SessionServiceOptions extends AddSessionOptions, ClosedStreamsOptions {
@@ -48,21 +57,28 @@ export function sessionService(options: SessionServiceOptions): Service {
     getAllSessions: unary<SessionRequestArgs, Buffer>("GetAllSessions", log, (args, call) =>
       pager.page(args, () => call.cancelled),
     ),
-    getClosedSessions: (call: ServerWritableStream<SessionRequestArgs, SessionResponse>) => closedStreams.serve(call),
+    getClosedSessions: (call: ServerWritableStream<SessionRequestArgs, SessionInfo>) => closedStreams.serve(call),
   };
   return { definition: DEFINITION, handlers, end: () => closedStreams.end() };
 }
 
-/** As generated, but for the two answers that can be long: these come encoded. */
-type Handlers = Omit<SessionTableServer, "addSession" | "getAllSessions"> & {
+/** As generated, but for the two answers that can be long, which come encoded, and for the messages that come by the million. */
+type Handlers = Omit<SessionTableServer, "addSession" | "getAllSessions" | "getClosedSessions"> & {
   addSession: handleClientStreamingCall<SessionRequest, Buffer>;
   getAllSessions: handleUnaryCall<SessionRequestArgs, Buffer>;
+  getClosedSessions: handleServerStreamingCall<SessionRequestArgs, SessionInfo>;
 };
 
 const encoded = { responseSerialize: (message: Buffer) => message };
+/** grpc-js copies what it is given before anything else runs. */
+const record = Buffer.allocUnsafeSlow(SESSION_BYTES);
 
 const DEFINITION = {
   ...SessionTableService,
-  addSession: { ...SessionTableService.addSession, ...encoded },
+  addSession: { ...SessionTableService.addSession, ...encoded, requestDeserialize: decodeSessionRequest },
   getAllSessions: { ...SessionTableService.getAllSessions, ...encoded },
+  getClosedSessions: {
+    ...SessionTableService.getClosedSessions,
+    responseSerialize: (info: SessionInfo) => record.subarray(0, writeSession(record, 0, info)),
+  },
 };

@@ -10,20 +10,21 @@ import type { ServerReadableStream } from "@grpc/grpc-js";
 const NODE_CLIENT = /^grpc-node/;
 const NODE_RESET_MS = 10;
 
-/** Call at the stream's end: `then` runs unless it was cut off. `pending`: there is a batch that is not carried out yet. */
+/** Call at the stream's end: `then` runs unless it was cut off. `pending`: there is a batch that is not carried out yet. `later`: how to wait a turn. */
 export function whenWhole<Request, Response>(
   call: ServerReadableStream<Request, Response>,
   pending: boolean,
   then: () => void,
+  later: (step: () => void) => void = setImmediate,
 ): void {
   const look = (): void => {
     if (!gone(call)) then();
   };
   // A stream that was cut off ends too, in the same turn of the event loop in which it is then known to be cancelled.
   if (pending && NODE_CLIENT.test(String(call.metadata.get("user-agent")[0]))) {
-    setTimeout(() => setImmediate(look), NODE_RESET_MS);
+    setTimeout(() => later(look), NODE_RESET_MS);
   } else {
-    setImmediate(look);
+    later(look);
   }
 }
 

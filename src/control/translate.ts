@@ -144,8 +144,10 @@ export function toTimestamp(ms: number): { seconds: bigint; nanos: number } {
 
 /** The four bytes of an address in network order. */
 export function ipv4Bytes(value: number, order: Ipv4Order): Uint8Array {
-  const [a, b, c, d] = [value & 0xff, (value >>> 8) & 0xff, (value >>> 16) & 0xff, value >>> 24];
-  return order === "s_addr" ? Uint8Array.of(a, b, c, d) : Uint8Array.of(d, c, b, a);
+  const bytes = new Uint8Array(4);
+  const first = order === "s_addr" ? 0 : 24;
+  for (let i = 0; i < 4; i++) bytes[i] = value >>> Math.abs(first - 8 * i);
+  return bytes;
 }
 
 /** The number by which four bytes in network order travel. */

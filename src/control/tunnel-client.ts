@@ -8,7 +8,6 @@ import {
   type CreateIpTunnelResponses,
   type IpTunnelRequest,
   type IpTunnelResponse,
-  type IpTunnelResponses,
   IpTunnelServiceClient,
   type IpTunnelStatsResponse,
 } from "./gen/tunneloffload.js";
@@ -44,8 +43,7 @@ export interface TunnelResult {
 
 /** Requests per stream: as many as the answer's bit mask names one by one. */
 const BATCH = 64;
-/** All: the device ends messages at the size that is taken. */
-const ALL = { tunnelsPerRequest: 0 };
+const PAGED = { tunnelsPerRequest: 1000 };
 
 export class TunnelCalls {
   readonly #standard: IpTunnelServiceClient;
@@ -104,16 +102,21 @@ export class TunnelCalls {
     return this.connection.found((done) => this.#own.setTunnelOptions(options, new Metadata(), this.connection.deadline(), done));
   }
 
-  /** All tunnels in the order of creation. */
-  async *list(): AsyncGenerator<IpTunnelResponse> {
+  /** All tunnels in the order of creation, as they come; a reader may take its time. */
+  pages(): AsyncGenerator<IpTunnelResponse[]> {
+    return this.#pages<IpTunnelResponse>(() => this.#standard.getAllIpTunnels(PAGED, new Metadata()));
+  }
+
+  /** The same, with nothing but their counters. */
+  statsPages(): AsyncGenerator<IpTunnelStatsResponse[]> {
+    return this.#pages<IpTunnelStatsResponse>(() => this.#standard.getAllIpTunnelsStats(PAGED, new Metadata()));
+  }
+
+  async *#pages<T>(open: () => ClientReadableStream<{ responses: T[] }>): AsyncGenerator<T[]> {
     await this.connection.connected();
-    const stream: ClientReadableStream<IpTunnelResponses> = this.#standard.getAllIpTunnels(
-      ALL,
-      new Metadata(),
-      this.connection.deadline(),
-    );
+    const stream = open();
     try {
-      for await (const { responses } of stream) yield* responses as IpTunnelResponse[];
+      for await (const { responses } of stream) yield responses as T[];
     } catch (cause) {
       throw this.connection.explain(cause as ServiceError);
     } finally {

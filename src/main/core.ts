@@ -5,6 +5,7 @@ import { Counters } from "../memory/counters.js";
 import { EventRing } from "../memory/event-ring.js";
 import { Grace } from "../memory/grace.js";
 import { wordsSize } from "../memory/worker-words.js";
+import { portMtu } from "../port/interface.js";
 import { native } from "../port/native.js";
 import type { ReplayPlan } from "../port/replay.js";
 import { hashKey } from "../table/flow.js";
@@ -53,6 +54,7 @@ export function createCore(config: Config, options: CoreOptions): Core {
     sourceMac: Uint8Array.from(sourceMac),
     destinationMac: Uint8Array.from(destinationMac),
   }));
+  for (const shared of [ruleMemory.records, ...ruleMemory.lanes]) native.adviseHuge(new Uint8Array(shared));
   const table = new Routes(routes);
   const nextHops = config.nextHops.map(({ reach }) =>
     "tunnel" in reach ? { port: -1, mac: new Uint8Array(6) } : { port: reach.port, mac: Uint8Array.from(reach.mac) },
@@ -64,6 +66,8 @@ export function createCore(config: Config, options: CoreOptions): Core {
     failClosed: config.tunnels.failClosed * 1000,
     watch: { ids: hopTunnels, slots: new Int32Array(hopRules) },
   });
+  const live = options.replay === undefined;
+  const limited = ports.map((port) => ({ ...port, mtu: port.mtu ?? (live ? portMtu(port.driver) : undefined) }));
   // One fanout group per port; the number must be free in the network namespace, hence at random.
   const groups = new Uint16Array(options.random(ports.length * 2).slice().buffer);
   const plans = Array.from(
@@ -73,7 +77,7 @@ export function createCore(config: Config, options: CoreOptions): Core {
       workers,
       cpu: config.pin.length === 0 ? -1 : config.pin[worker % config.pin.length],
       maxFrame: config.maxFrame,
-      ports,
+      ports: limited,
       fanout: [...groups],
       words,
       counters: new SharedArrayBuffer(Counters.size(ports.length)),
@@ -83,6 +87,8 @@ export function createCore(config: Config, options: CoreOptions): Core {
       routes,
       nextHops,
       hopRules,
+      tooBig: { icmpRate: config.mtu.onExceed === "icmp" ? config.mtu.icmpRate : 0 },
+      reassembly: { ...config.reassembly, timeout: config.reassembly.timeout * 1000 },
       replay: options.replay,
     }),
   );

@@ -3,7 +3,9 @@
 import { randomBytes } from "node:crypto";
 import type { Config } from "../config/config.js";
 import { startAging } from "../control/aging.js";
-import { startServer } from "../control/server.js";
+import { healthService } from "../control/health.js";
+import { reflectionServices } from "../control/reflection.js";
+import { type Service, serviceName, startServer } from "../control/server.js";
 import { sessionService } from "../control/session-service.js";
 import { statsService } from "../control/stats-service.js";
 import { tunnelService } from "../control/tunnel-service.js";
@@ -33,6 +35,8 @@ export interface Device {
   totals(): DeviceTotals;
   /** Tells a worker to fail: fault injection for tests (memory/worker-words.ts). */
   command(worker: number, command: Command): void;
+  /** Reads the certificates of the gRPC server again. */
+  reload(): void;
   /** Stops taking calls, stops the workers, puts the interfaces back. */
   stop(): Promise<void>;
 }
@@ -94,17 +98,30 @@ export async function startDevice(config: Config, log: Log): Promise<Device> {
       vxlanService(tunnels),
       statsService(() => statsResponse(totals(), core, closed, pool), log),
     ];
-    const server = await startServer(config.grpc, services);
+    const server = await startServer(config.grpc, [...services, ...standard(services, ready)], log);
     undo.push(() => {
       stopping = true;
       return server.stop(GRACE);
     });
     const address = `${config.grpc.listen.slice(0, config.grpc.listen.lastIndexOf(":"))}:${server.port}`;
-    return { address, totals, command: (worker, command) => pool.command(worker, command), stop };
+    return {
+      address,
+      totals,
+      command: (worker, command) => pool.command(worker, command),
+      reload: () => server.reload(),
+      stop,
+    };
   } catch (cause) {
     await stop();
     throw cause;
   }
+}
+
+/** What every gRPC server has: health and reflection of its services. */
+function standard(services: readonly Service[], ready: () => boolean): Service[] {
+  const names = services.map(serviceName);
+  const health = healthService(names, ready);
+  return [health, ...reflectionServices([...names, serviceName(health)])];
 }
 
 interface PreparedPort extends Watched {

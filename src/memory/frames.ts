@@ -2,7 +2,7 @@
 // and never the packet.
 //
 // A worker runs each burst to completion (receive, decide, send), so the frame at position i of a burst always lives
-// in slot i: there is no free list. A slot is an odd number of cache lines long, so that the headers of consecutive
+// in slot i: there is no free list. Frames that the device makes have slots of their own behind these (memory/burst.ts). A slot is an odd number of cache lines long, so that the headers of consecutive
 // frames fall into different cache sets (12,288 = 3 pages would put all of them into one).
 
 /** Bytes in front of a frame as it is received; the Ethernet header starts 2 past a multiple of 4, so IP is aligned. */

@@ -11,7 +11,7 @@
 import { resolve } from "node:path";
 import type { FileDriver } from "../config/config.js";
 import { SluiceError } from "../errors.js";
-import { BURST, type Burst } from "../memory/burst.js";
+import { BURST, type Burst, POSITIONS } from "../memory/burst.js";
 import { type Counters, PortCounter } from "../memory/counters.js";
 import { Fate } from "../reason.js";
 import { CaptureReader, CaptureWriter, type Tell } from "./capture.js";
@@ -68,8 +68,8 @@ export class FilePort implements Port {
   #oversize = 0;
   #oversizeBytes = 0;
   // The time stamps of what is sent, by position in the burst.
-  readonly #sec = new Float64Array(BURST);
-  readonly #nsec = new Int32Array(BURST);
+  readonly #sec = new Float64Array(POSITIONS);
+  readonly #nsec = new Int32Array(POSITIONS);
 
   constructor({ index, driver, worker, maxFrame, counters, tell, clock = () => performance.now() }: FilePortOptions) {
     this.index = index;

@@ -9,7 +9,7 @@
 // Only the main routing table is looked at for a default route (/proc/net/route).
 
 import { readFileSync, writeFileSync } from "node:fs";
-import type { AfPacketDriver } from "../config/config.js";
+import type { AfPacketDriver, Driver } from "../config/config.js";
 import { SluiceError } from "../errors.js";
 import { native } from "./native.js";
 
@@ -67,6 +67,11 @@ export function linkState(name: string): LinkState {
     mtu: link.mtu,
     ifindex: link.ifindex,
   };
+}
+
+/** The MTU of the interface under a port, as it is now; undefined: no interface, no MTU. */
+export function portMtu(driver: Driver): number | undefined {
+  return driver.driver === "af_packet" ? linkState(driver.interface).mtu || undefined : undefined;
 }
 
 export function prepareInterface(driver: AfPacketDriver): Prepared {

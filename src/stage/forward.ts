@@ -1,36 +1,42 @@
 // Forward: sorts the frames of a burst by the port they leave by, in order. Dropped frames are in no list.
 
-import { BURST, type Burst } from "../memory/burst.js";
+import { BURST, type Burst, POSITIONS } from "../memory/burst.js";
 import { Fate, REASONS } from "../reason.js";
 
 export class Departures {
   /** By port: positions in the burst, in order. */
   readonly lists: readonly Int32Array[];
+  /** The same lists from BURST on: Port.tx takes that many at a time. */
+  readonly rest: readonly Int32Array[];
   /** By port: how many of them. */
   readonly counts: Int32Array;
   /** 1 for each Fate that sends nothing. */
   readonly #ends = Uint8Array.from(REASONS, (reason) => (reason.kind === "drop" || reason.kind === "consumed" ? 1 : 0));
 
   constructor(ports: number) {
-    this.lists = Array.from({ length: ports }, () => new Int32Array(BURST));
+    this.lists = Array.from({ length: ports }, () => new Int32Array(POSITIONS));
+    this.rest = this.lists.map((list) => list.subarray(BURST));
     this.counts = new Int32Array(ports);
   }
 
-  sort(burst: Burst): void {
-    const { n, fate, egress } = burst;
+  /** Frames from position `from` up to `to`, each followed by what was made of it. */
+  sort(burst: Burst, from = 0, to = burst.n): void {
+    const { fate, egress, parent } = burst;
     const { counts, lists } = this;
     const ends = this.#ends;
     counts.fill(0);
-    for (let i = 0; i < n; i++) {
-      if (ends[fate[i]] === 1) continue;
+    const madeEnd = BURST + burst.made;
+    let m = BURST;
+    for (let i = from; i < to; i++) {
       const port = egress[i];
-      if (port < 0) {
-        fate[i] = Fate.noPeer;
-        continue;
+      if (ends[fate[i]] === 0) {
+        if (port < 0) fate[i] = Fate.noPeer;
+        else lists[port][counts[port]++] = i;
       }
-      const count = counts[port];
-      lists[port][count] = i;
-      counts[port] = count + 1;
+      for (; m < madeEnd && parent[m] === i; m++) {
+        const own = egress[m];
+        lists[own][counts[own]++] = m;
+      }
     }
   }
 

@@ -7,6 +7,8 @@ export interface PortFacts {
   readonly peer: number;
   /** Host port of an uplink, or -1. */
   readonly host: number;
+  /** Bytes that an IP packet may have that leaves here; absent: any. */
+  readonly mtu?: number | undefined;
 }
 
 /** Bits of Topology.role. */
@@ -16,6 +18,9 @@ export const enum Role {
   named = 4,
 }
 
+/** More than any packet has. */
+const UNLIMITED = 0x7fff_ffff;
+
 export class Topology {
   readonly role: Int32Array;
   readonly lif: Int32Array;
@@ -23,12 +28,17 @@ export class Topology {
   readonly miss: Int32Array;
   /** Other uplink of the pair, or -1; for a host port its uplink. */
   readonly peer: Int32Array;
+  readonly mtu: Int32Array;
+  /** Whether any port has an MTU. */
+  readonly limited: boolean;
 
   constructor(ports: readonly PortFacts[]) {
     const roles = { uplink: Role.uplink, host: Role.host, named: Role.named };
     this.role = Int32Array.from(ports, (port) => roles[port.role]);
     this.lif = Int32Array.from(ports, (port) => port.lif);
     this.peer = Int32Array.from(ports, (port) => port.peer);
+    this.mtu = Int32Array.from(ports, (port) => port.mtu ?? UNLIMITED);
+    this.limited = ports.some((port) => port.mtu !== undefined);
     this.miss = Int32Array.from(ports, (port) => (port.role === "uplink" && port.host >= 0 ? port.host : port.peer));
   }
 }

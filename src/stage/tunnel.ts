@@ -14,10 +14,14 @@ import { Decapsulation } from "../tunnel/decap.js";
 import { Encapsulation } from "../tunnel/encap.js";
 import { FlowHash } from "../tunnel/flow-hash.js";
 import { Headers } from "../tunnel/headers.js";
+import { Identification } from "../tunnel/identification.js";
+import { Origins } from "../tunnel/origin.js";
+import { Reassembly, type ReassemblyOptions } from "../tunnel/reassembly.js";
 import { be16 } from "../wire/bytes.js";
 import { Ethernet, EtherType, Vlan } from "../wire/ethernet.js";
-import { Ipv4 } from "../wire/ipv4.js";
+import { Ipv4, Protocol } from "../wire/ipv4.js";
 import { Ipv6 } from "../wire/ipv6.js";
+import { TooBig, type TooBigOptions } from "./too-big.js";
 import { Role, type Topology } from "./topology.js";
 
 /** Tunnels that a packet may go through (datapath.md). */
@@ -25,10 +29,22 @@ const MAX_TUNNELS = 8;
 /** Geneve control packets per second and worker that the application is given. */
 const CONTROL_RATE = 100;
 
+export type { ReassemblyOptions };
+export interface ReassemblyPlan extends ReassemblyOptions {
+  /** By Fate, of this worker. */
+  readonly fates: Float64Array;
+}
+
 export class TunnelStage {
   readonly #headers = new Headers();
   readonly #encapsulation: Encapsulation;
   readonly #decapsulation: Decapsulation;
+  readonly #origins = new Origins();
+  readonly reassembly: Reassembly | undefined;
+  /** What becomes of packets that are too big for their port afterwards. */
+  readonly tooBig: TooBig;
+  /** Whether the frames are fragments that reassembly has let go: they take the miss path as they are. */
+  released = false;
   /** Control packets that may pass before #controlUntil, ms. */
   #controlLeft = 0;
   #controlUntil = 0;
@@ -39,14 +55,21 @@ export class TunnelStage {
     readonly topology: Topology,
     worker: number,
     workers: number,
+    tooBig: TooBigOptions = { icmpRate: 0 },
+    /** Absent: fragments are dropped under the rule of a decapsulation. */
+    reassembly?: ReassemblyPlan,
   ) {
-    this.#encapsulation = new Encapsulation(rules, new FlowHash(rules.key), worker, workers);
+    const identification = new Identification(worker, workers, rules.key);
+    this.#encapsulation = new Encapsulation(rules, new FlowHash(rules.key), identification);
+    this.tooBig = new TooBig(topology, this.#origins, identification, rules.lanes, tooBig);
     this.#decapsulation = new Decapsulation(rules);
+    if (reassembly !== undefined) this.reassembly = new Reassembly(rules.decaps, reassembly, rules.key, reassembly.fates);
   }
 
   /** @returns false when there are no rules: nothing was looked at, and no fate is set */
   run(burst: Burst): boolean {
-    if (!this.rules.refresh()) return false;
+    this.#origins.encapsulated = 0;
+    if (!this.rules.refresh() || this.released) return false;
     const { n, fate, port } = burst;
     const { role } = this.topology;
     for (let i = 0; i < n; i++) fate[i] = role[port[i]] === Role.named ? Fate.count : this.#packet(burst, i);
@@ -58,14 +81,9 @@ export class TunnelStage {
     const { rules } = this;
     this.#headers.read(burst, i, rules.ports, 0, 0);
     const record = slot * Rule.size;
-    const fate = this.#apply(
-      burst,
-      i,
-      slot,
-      rules.records[record + Rule.op] & Op.procedureMask,
-      rules.records[record + Rule.number],
-    );
-    return fate === Fate.count ? this.#straightOut(burst, i, record) : fate;
+    const lane = rules.records[record + Rule.lane] << TunnelLane.shift;
+    const fate = this.#apply(burst, i, slot, rules.records[record + Rule.op] & Op.procedureMask, lane);
+    return fate === Fate.count ? this.#straightOut(burst, i, record, lane) : fate;
   }
 
   #packet(burst: Burst, i: number): Fate {
@@ -73,50 +91,91 @@ export class TunnelStage {
     const { records } = rules;
     const headers = this.#headers;
     const { halves } = burst.frames;
+    // No Ethernet header: no rule is for it.
+    if (burst.length[i] < Ethernet.length) return Fate.count;
     const ingress = ingressOf(burst, i);
+    const origins = this.#origins;
+    const { limited } = this.topology;
     let last = 0;
+    let lane = 0;
+    let fragmentable = false;
+    origins.depth[i] = 0;
     for (let tunnels = 0; ; tunnels++) {
       headers.read(burst, i, rules.ports, ingress, last);
+      // What IPv6 has no bit for passes from one header of ours to the next.
+      if (fragmentable) headers.dontFragment = false;
       const slot = rules.find(halves, headers.base, headers.kind);
-      if (last !== 0 && rules.deadBefore(slot, halves, headers.base, headers.kind)) return this.#drop(last, burst, i);
+      if (headers.fragment && last === 0) {
+        const fate = this.#fragment(burst, i, ingress, slot);
+        if (fate !== Fate.count) return fate;
+        if (this.reassembly?.whole) {
+          tunnels = -1;
+          continue;
+        }
+      }
+      if (last !== 0 && rules.deadBefore(slot, halves, headers.base, headers.kind))
+        return this.#dropAfter(lane, burst, i, Fate.failClosed);
       if (slot < 0) return Fate.count;
-      if (tunnels === MAX_TUNNELS) return Fate.tooManyTunnels;
+      if (tunnels === MAX_TUNNELS) return this.#dropAfter(lane, burst, i, Fate.tooManyTunnels);
       const record = slot * Rule.size;
       const op = records[record + Rule.op];
-      const number = records[record + Rule.number];
-      const fate = this.#apply(burst, i, slot, op & Op.procedureMask, number);
-      if (fate !== Fate.count) return fate;
+      lane = records[record + Rule.lane] << TunnelLane.shift;
       const next = (op >>> Op.nextShift) & Op.nextMask;
+      const procedure: Procedure = op & Op.procedureMask;
+      const encap = procedure === Procedure.geneveEncap || procedure === Procedure.vxlanEncap;
+      if (limited && (encap || next === Next.recirculate)) {
+        if (last === 0) origins.keep(burst, i, headers);
+        if (!encap) origins.keepBytes(burst, i, headers);
+      }
+      const fate = this.#apply(burst, i, slot, procedure, lane);
+      if (fate !== Fate.count) return fate;
+      fragmentable = encap && !this.#encapsulation.dontFragment;
+      if (limited && encap) origins.push(i, lane, this.#encapsulation, procedure === Procedure.vxlanEncap);
+      else if (limited) origins.pop(i, headers);
       if (next === Next.none) return Fate.count;
-      if (next === Next.forward) return this.#straightOut(burst, i, record);
-      last = number + 1;
+      if (next === Next.forward) return this.#straightOut(burst, i, record, lane);
+      last = records[record + Rule.number] + 1;
     }
   }
 
-  #apply(burst: Burst, i: number, slot: number, procedure: Procedure, number: number): Fate {
+  /** As Reassembly.take. */
+  #fragment(burst: Burst, i: number, ingress: number, slot: number): Fate {
+    const { reassembly } = this;
+    if (reassembly === undefined) return Fate.count;
+    reassembly.whole = false;
+    if (this.#headers.protocol !== Protocol.udp) return Fate.count;
+    const procedure: Procedure = slot < 0 ? 0 : this.rules.records[slot * Rule.size + Rule.op] & Op.procedureMask;
+    const ours = procedure === Procedure.geneveDecap || procedure === Procedure.vxlanDecap;
+    return reassembly.take(burst, i, this.#headers, ingress, ours);
+  }
+
+  #apply(burst: Burst, i: number, slot: number, procedure: Procedure, lane: number): Fate {
     const { lanes } = this.rules;
     const headers = this.#headers;
-    const lane = number << TunnelLane.shift;
     const length = burst.wire[i];
-    lanes[lane + TunnelLane.inPackets] = lanes[lane + TunnelLane.inPackets] + 1;
-    lanes[lane + TunnelLane.inBytes] = lanes[lane + TunnelLane.inBytes] + length;
-    const fate =
+    let fate =
       procedure === Procedure.geneveEncap || procedure === Procedure.vxlanEncap
         ? this.#encapsulation.apply(burst, i, headers, slot)
         : this.#decapsulation.apply(burst, i, headers, slot, procedure === Procedure.vxlanDecap);
+    if (fate === Fate.geneveControl) {
+      fate = this.#control(burst, i);
+      // Not the tunnel's: the application counts it.
+      if (fate === Fate.geneveControl) return fate;
+    }
+    lanes[lane + TunnelLane.inPackets] = lanes[lane + TunnelLane.inPackets] + 1;
+    lanes[lane + TunnelLane.inBytes] = lanes[lane + TunnelLane.inBytes] + length;
     if (fate === Fate.count) {
       lanes[lane + TunnelLane.outPackets] = lanes[lane + TunnelLane.outPackets] + 1;
       lanes[lane + TunnelLane.outBytes] = lanes[lane + TunnelLane.outBytes] + burst.wire[i];
       return fate;
     }
-    if (fate === Fate.geneveControl) return this.#control(burst, i);
     lanes[lane + TunnelLane.inDrops] = lanes[lane + TunnelLane.inDrops] + 1;
     lanes[lane + TunnelLane.inDropBytes] = lanes[lane + TunnelLane.inDropBytes] + length;
     return fate;
   }
 
   /** To the (outer) destination's route, else to the peer of the port that it came in on. */
-  #straightOut(burst: Burst, i: number, record: number): Fate {
+  #straightOut(burst: Burst, i: number, record: number, lane: number): Fate {
     const { records } = this.rules;
     const { bytes, halves } = burst.frames;
     const start = burst.offset[i];
@@ -132,7 +191,7 @@ export class TunnelStage {
     }
     const peer = this.topology.peer[burst.port[i]];
     // A group address of the original frame is not the tunnel's.
-    if (peer < 0 || (bytes[start] & 1) !== 0) return Fate.noRoute;
+    if (peer < 0 || (bytes[start] & 1) !== 0) return this.#dropAfter(lane, burst, i, Fate.noRoute);
     burst.egress[i] = peer;
     return Fate.tunneled;
   }
@@ -162,13 +221,12 @@ export class TunnelStage {
     return Fate.geneveControl;
   }
 
-  /** Counted where it came out of last. */
-  #drop(last: number, burst: Burst, i: number): Fate {
+  /** Dropped with nowhere to go: counted where it came out of last. */
+  #dropAfter(lane: number, burst: Burst, i: number, fate: Fate): Fate {
     const { lanes } = this.rules;
-    const lane = (last - 1) << TunnelLane.shift;
     lanes[lane + TunnelLane.outDrops] = lanes[lane + TunnelLane.outDrops] + 1;
     lanes[lane + TunnelLane.outDropBytes] = lanes[lane + TunnelLane.outDropBytes] + burst.wire[i];
-    return Fate.failClosed;
+    return fate;
   }
 }
 

@@ -45,6 +45,7 @@ export class CreationOrder {
     this.#next[previous] = next;
     if (next === 0) this.#last = previous;
     else this.#previous[next] = previous;
+    if (this.#places.size === 0) return;
     const place = this.#places.get(link);
     if (place !== undefined) this.#movePlace(place, previous);
   }

@@ -60,12 +60,20 @@ export class IdIndex {
 
   /** Returns the slot that it had, or -1. */
   delete(id: bigint): number {
+    const slot = this.get(id);
+    if (slot >= 0) {
+      this.remove(slot);
+    }
+    return slot;
+  }
+
+  /** Deletes the id at `slot`, which must be there; idOf() still tells it. */
+  remove(slot: number): void {
     const buckets = this.#buckets;
     const mask = this.#mask;
-    let hole = this.#find(id);
-    const slot = buckets[hole] - 1;
-    if (slot < 0) {
-      return -1;
+    let hole = this.#home(slot);
+    while (buckets[hole] !== slot + 1) {
+      hole = (hole + 1) & mask;
     }
     // An entry behind the hole may fill it unless that is before the bucket where its own search begins.
     for (let next = (hole + 1) & mask; buckets[next] !== 0; next = (next + 1) & mask) {
@@ -77,7 +85,17 @@ export class IdIndex {
     }
     buckets[hole] = 0;
     this.#size--;
-    return slot;
+  }
+
+  /** Brings the bucket of the id at `slot` into the cache. */
+  touch(slot: number): number {
+    return this.#buckets[this.#home(slot)];
+  }
+
+  /** Brings the bucket of an id into the cache. */
+  touchId(id: bigint): number {
+    this.#id[0] = id;
+    return this.#buckets[this.#hash(this.#idWords[Word.low], this.#idWords[Word.high])];
   }
 
   /** The id that was last put at `slot`. */

@@ -8,6 +8,7 @@ export class Retirement {
   /** Grace period running. */
   #waiting: (() => void)[] = [];
   #scheduled = false;
+  #settling = false;
 
   constructor(readonly grace: Grace) {}
 
@@ -18,23 +19,32 @@ export class Retirement {
   }
 
   #settle(): void {
-    for (;;) {
-      if (this.#waiting.length > 0) {
-        if (!this.grace.over()) break;
-        const over = this.#waiting;
-        this.#waiting = [];
-        for (const done of over) done();
-      }
-      if (this.#pending.length === 0) return;
-      this.#waiting = this.#pending;
-      this.#pending = [];
-      this.grace.begin();
-    }
-    if (this.#scheduled) return;
+    // What `done` asks for waits for a grace period of its own: pending until the loop below comes to it.
+    if (this.#settling) return;
+    this.#settling = true;
+    const left = this.#run();
+    this.#settling = false;
+    if (!left || this.#scheduled) return;
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
       this.#settle();
     });
+  }
+
+  /** @returns whether some are left to wait for */
+  #run(): boolean {
+    for (;;) {
+      if (this.#waiting.length > 0) {
+        if (!this.grace.over()) return true;
+        const over = this.#waiting;
+        this.#waiting = [];
+        for (const done of over) done();
+      }
+      if (this.#pending.length === 0) return false;
+      this.#waiting = this.#pending;
+      this.#pending = [];
+      this.grace.begin();
+    }
   }
 }

@@ -49,7 +49,7 @@ export function ruleKey(rule: NewRule, tunnelOf: (id: bigint) => number): RuleKe
   }
   macBits(bits, Base.ethernet, match.mac);
   ipBits(bits, Base.ip, match.ip);
-  const listens = portOf(rule);
+  const listens = portOf(rule) ?? announcedBy(match.header);
   if (listens !== undefined) bits.put(Base.meta, Meta.port * 4, numberBytes(listens, 2), [0xff, 0xff]);
   const fieldsBefore = bits.rank;
   headerBits(bits, match.header);
@@ -60,6 +60,11 @@ export function ruleKey(rule: NewRule, tunnelOf: (id: bigint) => number): RuleKe
 export function portOf({ tunnel, settings }: NewRule): number | undefined {
   if (tunnel.kind === "geneve-decap") return settings.udpPort || GENEVE_PORT;
   return tunnel.kind === "vxlan-decap" ? settings.udpPort || VXLAN_PORT : undefined;
+}
+
+/** UDP port of what a rule looks for without decapsulating it: others may listen elsewhere, by their own settings. */
+function announcedBy(header: HeaderMatch | undefined): number | undefined {
+  return header?.kind === "geneve" ? GENEVE_PORT : header?.kind === "vxlan" ? VXLAN_PORT : undefined;
 }
 
 function macBits(bits: Bits, base: Base, mac: MacMatch | undefined): void {
@@ -98,11 +103,14 @@ function classesOf(rule: NewRule, bare: boolean): [number, number, number, numbe
   const tunnels = match.tunnelId === undefined ? [0, 1] : [1];
   const decap = tunnel.kind === "geneve-decap" || tunnel.kind === "vxlan-decap";
   let headers = [Header.none, Header.esp, Header.geneve, Header.vxlan, Header.cut];
-  const kind = match.header?.kind ?? (decap ? (tunnel.kind === "geneve-decap" ? "geneve" : "vxlan") : undefined);
+  const implied = decap ? (tunnel.kind === "geneve-decap" ? "geneve" : "vxlan") : undefined;
+  const kind = match.header?.kind ?? implied;
   if (kind !== undefined) {
     headers = [{ esp: Header.esp, geneve: Header.geneve, vxlan: Header.vxlan }[kind]];
     // Its own bad length drops under its rule.
     if (decap && bare) headers.push(Header.cut);
+    // Looks for what its tunnel cannot open.
+    if (decap && kind !== implied) headers = [];
   }
   let versions = kind === undefined ? [0, 1, 2] : [1, 2];
   if (match.ip !== undefined) versions = [match.ip.ipv6 ? 2 : 1];
@@ -115,6 +123,8 @@ function classesOf(rule: NewRule, bare: boolean): [number, number, number, numbe
   if (header !== undefined && header.kind !== "esp") {
     if (header.ip !== undefined) inner = [header.ip.ipv6 ? 2 : 1];
     else if (header.mac !== undefined) inner = [0, 1, 2];
+    // MACs of what is no Ethernet frame: no packet has them.
+    if (header.kind === "geneve" && header.mac !== undefined && header.protocol !== 0 && header.protocol !== 0x6558) inner = [];
   }
   const map: [number, number, number, number] = [0, 0, 0, 0];
   for (const t of tunnels) {

@@ -4,8 +4,10 @@
 // words, hash them, walk the chain, compare. The first rank that has a match ends the search; within a rank the oldest rule wins.
 // No lock: see rule-memory.ts for how a reader is kept from half-written and reused records.
 
+import { DecapFilter } from "./decap-filter.js";
 import { finish, type HashKey, mix } from "./flow.js";
 import { Class, Control, KEY_WORDS, Rule, type RuleMemory, SHAPES, Shape } from "./rule-memory.js";
+import { SKEW } from "./session-memory.js";
 
 export class RuleLookup {
   readonly records: Int32Array;
@@ -16,6 +18,7 @@ export class RuleLookup {
   readonly lanes: Float64Array;
   /** By UDP port: Header. */
   readonly ports: Uint8Array;
+  readonly decaps: DecapFilter;
   readonly #control: Int32Array;
   readonly #live: Int32Array;
   readonly #dead: Int32Array;
@@ -23,9 +26,7 @@ export class RuleLookup {
   /** Of the shapes below. */
   #generation = 0;
   /** This worker's copy of the shapes, in order of rank. */
-  #shapes = new Int32Array(SHAPES * Shape.size);
-  /** Where the next copy is made. */
-  #spare = new Int32Array(SHAPES * Shape.size);
+  readonly #shapes = new Int32Array(SHAPES * Shape.size);
   /** By class: positions in #shapes (times Shape.size) of what it can match, and how many these are. */
   readonly #byClass = Array.from({ length: Class.count }, () => new Int32Array(SHAPES));
   readonly #counts = new Int32Array(Class.count);
@@ -35,33 +36,38 @@ export class RuleLookup {
 
   constructor(memory: RuleMemory, worker: number) {
     this.#control = new Int32Array(memory.shapes);
-    this.records = new Int32Array(memory.records);
-    this.recordHalves = new Uint16Array(memory.records);
-    this.recordBytes = new Uint8Array(memory.records);
+    this.records = new Int32Array(memory.records, SKEW);
+    this.recordHalves = new Uint16Array(memory.records, SKEW);
+    this.recordBytes = new Uint8Array(memory.records, SKEW);
     this.#live = new Int32Array(memory.live);
     this.#dead = new Int32Array(memory.dead);
     this.ports = new Uint8Array(memory.ports);
-    this.lanes = new Float64Array(memory.lanes[worker]);
+    this.lanes = new Float64Array(memory.lanes[worker], SKEW);
+    this.decaps = new DecapFilter(memory.decaps);
     this.key = memory.key;
   }
 
   /** Call once per burst, inside it. @returns whether there is any rule */
   refresh(): boolean {
     const generation = Atomics.load(this.#control, Control.generation);
-    // While control writes (odd) the copy is good: a rule of a new shape is found a burst later.
-    if (generation !== this.#generation && (generation & 1) === 0) this.#copy(generation);
+    if (generation !== this.#generation) this.#copy(generation);
     return this.#control[Control.rules] !== 0 || this.#control[Control.tombs] !== 0;
   }
 
-  #copy(generation: number): void {
+  #copy(seen: number): void {
     const control = this.#control;
-    const n = control[Control.shapes];
-    const copy = this.#spare;
-    copy.set(control.subarray(Control.size, Control.size + n * Shape.size));
-    // Written meanwhile: the old copy is good for one more burst.
-    if (Atomics.load(control, Control.generation) !== generation) return;
-    this.#spare = this.#shapes;
-    this.#shapes = copy;
+    const copy = this.#shapes;
+    let generation = seen;
+    let n = 0;
+    for (;;) {
+      n = control[Control.shapes + (generation & 1)];
+      const area = Control.size + (generation & 1) * SHAPES * Shape.size;
+      copy.set(control.subarray(area, area + n * Shape.size));
+      // Whole, if control has not moved on: it writes the other area first.
+      const now = Atomics.load(control, Control.generation);
+      if (now === generation) break;
+      generation = now;
+    }
     this.#generation = generation;
     this.#counts.fill(0);
     for (let s = 0; s < n; s++) {
@@ -80,17 +86,17 @@ export class RuleLookup {
    * @returns slot of the rule, or -1
    */
   find(halves: Uint16Array, base: Int32Array, kind: number): number {
-    return this.#search(this.#live, halves, base, kind);
+    return this.#search(this.#live, Rule.next, halves, base, kind);
   }
 
   /** Whether a rule that was deleted a moment ago would have come before `slot`, what find() has just found (-1: nothing). */
   deadBefore(slot: number, halves: Uint16Array, base: Int32Array, kind: number): boolean {
     if (this.#control[Control.tombs] === 0) return false;
     const rank = slot < 0 ? -1 : this.#rank;
-    return this.#search(this.#dead, halves, base, kind) >= 0 && this.#rank > rank;
+    return this.#search(this.#dead, Rule.nextDead, halves, base, kind) >= 0 && this.#rank > rank;
   }
 
-  #search(heads: Int32Array, halves: Uint16Array, base: Int32Array, kind: number): number {
+  #search(heads: Int32Array, link: Rule.next | Rule.nextDead, halves: Uint16Array, base: Int32Array, kind: number): number {
     const shapes = this.#shapes;
     const list = this.#byClass[kind];
     const count = this.#counts[kind];
@@ -110,7 +116,7 @@ export class RuleLookup {
         words[w] = word;
         h = mix(h, word, k1, k2);
       }
-      const found = this.#chain(heads, finish(h), shapes[at + Shape.id], n);
+      const found = this.#chain(heads, link, finish(h), shapes[at + Shape.id], n);
       if (found < 0) continue;
       if (best < 0 || this.records[found * Rule.size + Rule.age] < this.records[best * Rule.size + Rule.age]) best = found;
       rank = shapes[at + Shape.rank];
@@ -120,7 +126,7 @@ export class RuleLookup {
   }
 
   /** The words to compare are in #words. */
-  #chain(heads: Int32Array, hash: number, shape: number, n: number): number {
+  #chain(heads: Int32Array, link: Rule.next | Rule.nextDead, hash: number, shape: number, n: number): number {
     const { records } = this;
     const words = this.#words;
     for (let next = Atomics.load(heads, hash & (heads.length - 1)); next !== 0; ) {
@@ -130,7 +136,7 @@ export class RuleLookup {
         while (w < n && records[record + Rule.key + w] === words[w]) w++;
         if (w === n) return next - 1;
       }
-      next = Atomics.load(records, record + Rule.next);
+      next = Atomics.load(records, record + link);
     }
     return -1;
   }

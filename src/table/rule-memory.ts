@@ -4,16 +4,21 @@
 // to gather and which bits of them count, and rules of one shape are found by the hash of those words. So the cost of a
 // lookup grows with the number of shapes, never with that of rules.
 //
-// shapes   at most SHAPES of them, in order of rank, behind a generation word (odd while control writes: a seqlock).
-//          Workers keep a copy and look at the generation once per burst.
+// shapes   at most SHAPES of them, in order of rank, in two areas: the generation's lowest bit tells which one holds; control
+//          writes the other one, then moves the generation. Workers keep a copy and look at the generation once per burst:
+//          whoever begins a burst after a shape was published knows it.
 // live     hash chains: slot + 1 of the first rule, or 0. dead: the same, of deleted rules that keep their chain closed.
 // ports    by UDP port: which header it announces (Header), or 0.
 // records  one per rule slot: link, key, what to do, the header that is put in front. Written while nothing refers to the
-//          slot; then published by one Atomics.store to the head or to the record before it. An unlinked record keeps its link
-//          until the grace period is over, so that a reader that stands in it finds the rest of the chain.
+//          slot; then published by one Atomics.store to the head or to the record before it. A record takes the place of another one of
+//          its chain by such a store too: a reader meets one or the other. An unlinked record keeps its link until the
+//          grace period is over, so that a reader that stands in it finds the rest of the chain. The dead chains have a link of
+//          their own: a deleted rule is linked there before it leaves the live ones.
 // lanes    one array per worker: the tunnel's counters, a cache line per number.
 
+import { DecapFilter } from "./decap-filter.js";
 import type { HashKey } from "./flow.js";
+import { SKEW } from "./session-memory.js";
 
 /** Where a word of a packet is counted from. */
 export const enum Base {
@@ -87,13 +92,13 @@ export const enum Shape {
   size = 72,
 }
 
-/** Int32 fields of the control block before the shapes. */
+/** Int32 fields of the control block before the two areas of shapes. */
 export const enum Control {
   generation,
-  /** Shapes in the list. */
+  /** Shapes in the areas of even and of odd generations: two words. */
   shapes,
   /** Rules published. */
-  rules,
+  rules = 3,
   /** Deleted rules that keep their chain closed. */
   tombs,
   size = 16,
@@ -109,7 +114,7 @@ export const enum Rule {
   age,
   /** See Op. */
   op,
-  /** The tunnel's number: where its counters are. It survives updates, which change the slot. */
+  /** The number of the tunnel's id, as matches on the last tunnel have it (Meta.tunnel). */
   number,
   /** Port to leave by with Next.forward, by the route of the outer destination; -1: the peer. */
   egress,
@@ -121,6 +126,10 @@ export const enum Rule {
   settings,
   /** UDP destination port of the tunnel. */
   port,
+  /** Where the tunnel's counters are in every worker's array. Survives updates, which change the slot. */
+  lane,
+  /** As `next`, of the dead chain. */
+  nextDead,
   /** Key: the words of the shape, masked. */
   key = 16,
   /** Ethernet (14 bytes, then 2 unused), IP, UDP, tunnel header: at 4 × template bytes of the record. */
@@ -193,11 +202,13 @@ export interface RuleMemory {
   /** Records: of live rules, of as many deleted ones, and of those in their grace period. */
   readonly slots: number;
   readonly key: HashKey;
-  /** Control, then SHAPES shapes. */
+  /** Control, then twice SHAPES shapes. */
   readonly shapes: SharedArrayBuffer;
   readonly live: SharedArrayBuffer;
   readonly dead: SharedArrayBuffer;
   readonly ports: SharedArrayBuffer;
+  /** table/decap-filter.ts. */
+  readonly decaps: SharedArrayBuffer;
   readonly records: SharedArrayBuffer;
   readonly lanes: readonly SharedArrayBuffer[];
 }
@@ -211,11 +222,12 @@ export function allocateRules(capacity: number, workers: number, key: HashKey): 
     capacity,
     slots,
     key,
-    shapes: new SharedArrayBuffer((Control.size + SHAPES * Shape.size) * 4),
+    shapes: new SharedArrayBuffer((Control.size + 2 * SHAPES * Shape.size) * 4),
     live: new SharedArrayBuffer(heads * 4),
     dead: new SharedArrayBuffer(heads * 4),
     ports: new SharedArrayBuffer(65_536),
-    records: new SharedArrayBuffer(slots * Rule.size * 4),
-    lanes: Array.from({ length: workers }, () => new SharedArrayBuffer(slots * TunnelLane.words * 8)),
+    decaps: new SharedArrayBuffer(DecapFilter.size()),
+    records: new SharedArrayBuffer(SKEW + slots * Rule.size * 4),
+    lanes: Array.from({ length: workers }, () => new SharedArrayBuffer(SKEW + slots * TunnelLane.words * 8)),
   };
 }

@@ -85,7 +85,7 @@ export type Tunnel =
 export interface TunnelSettings {
   /** UDP destination port of an encapsulation, and the port that a decapsulation listens to; 0: the protocol's own. */
   readonly udpPort: number;
-  /** Fills in the UDP checksum over IPv4 too, or leaves it out over IPv6 (RFC 6935, 6936). A receiver over IPv6 accepts zero with "zero". */
+  /** Fills in the UDP checksum over IPv4 too, or leaves it out over IPv6 (RFC 6935, 6936). A receiver over IPv6 accepts zero with "zero", from a rule that matches on both outer addresses. */
   readonly udpChecksum: "default" | "full" | "zero";
   /** Outer IPv4 DF. */
   readonly df: "copy" | "set" | "clear";

@@ -43,6 +43,11 @@ export class SessionIndex {
     return finish(mix(h, this.#ports(base, direction), k1, k2));
   }
 
+  /** Brings the bucket of a hash into the cache. */
+  touch(hash: number): number {
+    return this.#index[(hash & this.#mask) << Bucket.shift];
+  }
+
   /**
    * The reference (slot × 2 + direction) that holds the same key as this one claims, or -1.
    * Remembers where insert() may put it.

@@ -27,6 +27,8 @@ export const enum Record {
   tcp = 12,
   finIn = 13,
   finOut = 14,
+  /** Control's own: the bits with which TCP closed a session that leaves for it, as a SYN may still reset those of `tcp`. */
+  closed = 15,
   words = 16,
   shift = 4,
 }

@@ -6,11 +6,14 @@
 
 import type { Grace } from "../memory/grace.js";
 import { CreationOrder, type Cursor } from "./creation-order.js";
-import { flowWord } from "./flow.js";
 import { IdIndex } from "./id-index.js";
+import { Cause, Leaving } from "./leaving.js";
 import { type CloseCode, CloseCode as Code, type NewSession, type SessionInfo } from "./session.js";
+import { SessionClaims } from "./session-claims.js";
 import { SessionIndex } from "./session-index.js";
-import { Decision, Lane, Record, type SessionMemory, SKEW } from "./session-memory.js";
+import { clearLanes, lastSeen, sumOf } from "./session-lanes.js";
+import { Lane, Record, type SessionMemory, SKEW } from "./session-memory.js";
+import { writeRecord } from "./session-record.js";
 import { ShadowQueue } from "./shadow-queue.js";
 import { tcpCloseCode, tcpState } from "./tcp-state.js";
 import { TimerWheel } from "./timer-wheel.js";
@@ -31,20 +34,12 @@ export interface SessionTableOptions {
   readonly seed: number;
 }
 
-/** What ended a session. */
-type Cause = "aged" | "deleted" | "closedByTcp";
-
-interface Leaving {
-  readonly slot: number;
-  readonly cause: Cause;
-  readonly endTime: number;
-  readonly done?: (info: SessionInfo) => void;
-}
-
 /** The first id that is assigned; they run down from here (api.md point 8). */
 const FIRST_ASSIGNED = 2_147_483_647n;
-/** Timers looked at between two looks at the clock. */
-const SLICE = 256;
+/** Sessions that are added, due or finished in one step, between two looks at the clock. */
+const SLICE = 128;
+/** The thread is not held longer by sessions that are finished outside age(). */
+const SETTLE_MS = 2;
 
 export class SessionTable {
   readonly capacity: number;
@@ -59,10 +54,10 @@ export class SessionTable {
   readonly #records: Int32Array;
   readonly #lanes: readonly Float64Array[];
   readonly #index: SessionIndex;
+  readonly #claims: SessionClaims;
   readonly #ids: IdIndex;
   readonly #order: CreationOrder;
   readonly #wheel: TimerWheel;
-  readonly #shadows: ShadowQueue | undefined;
   readonly #start: Float64Array;
   /** Seconds; 0 marks a slot that is free or leaving. */
   readonly #timeout: Uint32Array;
@@ -70,12 +65,20 @@ export class SessionTable {
   #fresh = 0;
   #used = 0;
   #nextAssigned = FIRST_ASSIGNED;
-  /** Unlinked, grace period not begun. */
-  #pending: Leaving[] = [];
-  /** Unlinked, grace period running. */
-  #waiting: Leaving[] = [];
+  readonly #leaving = new Leaving();
+  /** By slot: who waits for a deletion. */
+  readonly #done = new Map<number, (info: SessionInfo) => void>();
+  /** Overflow buckets of the index that were unlinked before the grace period that runs. */
   #waitingBuckets: number[] = [];
   #scheduled = false;
+  /** Slots of this step of add() or age(); to add: the hashes of both keys; to age: since when they are due. */
+  readonly #slots = new Int32Array(SLICE);
+  readonly #there = new Int32Array(SLICE);
+  readonly #back = new Int32Array(SLICE);
+  readonly #dueTimes = new Float64Array(SLICE);
+  #dueCount = 0;
+  /** Keeps the engine from dropping reads whose only purpose is to bring a line into the cache. */
+  touched = 0;
 
   constructor(memory: SessionMemory, grace: Grace, options: SessionTableOptions) {
     this.capacity = memory.capacity;
@@ -87,7 +90,8 @@ export class SessionTable {
     this.#ids = new IdIndex(memory.capacity, options.seed);
     this.#order = new CreationOrder(memory.capacity);
     this.#wheel = new TimerWheel(memory.capacity, options.now);
-    this.#shadows = options.duplicateFlow === "shadow" ? new ShadowQueue(memory.capacity) : undefined;
+    const shadows = options.duplicateFlow === "shadow" ? new ShadowQueue(memory.capacity) : undefined;
+    this.#claims = new SessionClaims(this.#records, this.#index, shadows);
     this.#start = new Float64Array(memory.capacity);
     this.#timeout = new Uint32Array(memory.capacity);
   }
@@ -99,11 +103,45 @@ export class SessionTable {
 
   /** @param now milliseconds since the epoch: its start time */
   add(session: NewSession, now: number): AddStatus {
-    if (this.#used === this.capacity) return AddStatus.full;
-    if (session.id !== 0n && this.#ids.get(session.id) >= 0) return AddStatus.exists;
+    return this.#prepare(0, session) ? this.#enter(0, session, now) : AddStatus.full;
+  }
+
+  /**
+   * add() for each in turn, while there is room for all: what they need of a large table is fetched for all before, with
+   * many misses under way at once.
+   */
+  addAll(sessions: readonly NewSession[], now: number, each: (i: number, status: AddStatus) => void): void {
+    for (let from = 0; from < sessions.length; from += SLICE) {
+      const n = Math.min(SLICE, sessions.length - from);
+      let prepared = 0;
+      while (prepared < n && this.#prepare(prepared, sessions[from + prepared] as NewSession)) prepared++;
+      for (let i = 0; i < n; i++) {
+        const session = sessions[from + i] as NewSession;
+        // One that exists already gives back the slot that was prepared for it.
+        each(from + i, i < prepared ? this.#enter(i, session, now) : this.add(session, now));
+      }
+    }
+  }
+
+  /** Writes the record of a session to a free slot and touches where its keys belong. @returns false when no slot is free */
+  #prepare(place: number, session: NewSession): boolean {
+    if (this.#freed.length === 0 && this.#fresh === this.capacity) return false;
     const slot = this.#freed.pop() ?? this.#fresh++;
     this.#write(slot, session);
-    if (!this.#publish(slot)) {
+    const index = this.#index;
+    const there = index.hash(slot, 0);
+    const back = index.hash(slot, 1);
+    this.touched = index.touch(there) ^ index.touch(back) ^ this.#ids.touchId(session.id);
+    this.#slots[place] = slot;
+    this.#there[place] = there;
+    this.#back[place] = back;
+    return true;
+  }
+
+  #enter(place: number, session: NewSession, now: number): AddStatus {
+    const slot = this.#slots[place];
+    const ids = this.#ids;
+    if ((session.id !== 0n && ids.get(session.id) >= 0) || !this.#claims.publish(slot, this.#there[place], this.#back[place])) {
       this.#freed.push(slot);
       return AddStatus.exists;
     }
@@ -111,7 +149,7 @@ export class SessionTable {
     this.#used++;
     this.#start[slot] = now;
     this.#timeout[slot] = session.timeout;
-    this.#ids.set(id, slot);
+    ids.set(id, slot);
     this.#order.append(slot);
     this.#wheel.set(slot, now + session.timeout * 1000);
     this.stats.active++;
@@ -131,20 +169,17 @@ export class SessionTable {
     const slot = this.#ids.get(id);
     if (slot < 0) return Promise.resolve(undefined);
     return new Promise((done) => {
-      this.#leave({ slot, cause: "deleted", endTime: now, done });
-      this.#settle();
+      this.#done.set(slot, done);
+      this.#leave(slot, Cause.deleted, now);
+      this.#settle(performance.now() + SETTLE_MS);
     });
   }
 
   /** Whether add() would answer that it exists. */
   exists(session: NewSession): boolean {
     if (session.id !== 0n && this.#ids.get(session.id) >= 0) return true;
-    if (this.#shadows !== undefined) return false;
     this.#write(this.capacity, session);
-    for (let d = this.#claims(this.capacity) - 1; d >= 0; d--) {
-      if (this.#index.find(this.capacity, d, this.#index.hash(this.capacity, d)) >= 0) return true;
-    }
-    return false;
+    return this.#claims.taken(this.capacity);
   }
 
   /**
@@ -160,15 +195,26 @@ export class SessionTable {
     return slot < 0 ? undefined : this.#order.open(slot);
   }
 
-  /** A place behind the first `index` sessions. */
-  openAt(index: number): Cursor {
-    let slot = -1;
-    for (let left = index; left > 0; left--) {
-      const next = this.#order.after(slot);
-      if (next < 0) break;
+  /** Moves the cursor behind `count` more sessions. @returns how many there were */
+  skip(cursor: Cursor, count: number): number {
+    let slot = this.#order.slot(cursor);
+    let skipped = 0;
+    for (let next = this.#order.after(slot); next >= 0 && skipped < count; next = this.#order.after(slot)) {
       slot = next;
+      skipped++;
     }
-    return this.#order.open(slot);
+    this.#order.move(cursor, slot);
+    return skipped;
+  }
+
+  /** Another cursor at the same place. */
+  copy(cursor: Cursor): Cursor {
+    return this.#order.open(this.#order.slot(cursor));
+  }
+
+  /** Counts the sessions that left: as long as it stays, the nth session stays the nth. */
+  get removals(): number {
+    return this.stats.aged + this.stats.deleted + this.stats.closedByTcp;
   }
 
   /** Up to `max` sessions behind the cursor, which moves behind them. */
@@ -192,89 +238,51 @@ export class SessionTable {
   /** Ages what is due, for at most `budgetMs`. @returns whether more is due now */
   age(now: number, budgetMs: number): boolean {
     const until = performance.now() + budgetMs;
+    const due = (slot: number): void => this.#due(slot, now);
     let more = true;
-    while (more && performance.now() < until) more = this.#wheel.advance(now, SLICE, (slot) => this.#due(slot, now));
-    this.#settle();
+    while (more && performance.now() < until) {
+      this.#dueCount = 0;
+      more = this.#wheel.advance(now, SLICE, due);
+      this.#touchDue();
+      for (let i = 0; i < this.#dueCount; i++) this.#leave(this.#slots[i], Cause.aged, this.#dueTimes[i]);
+      this.#settle(until);
+    }
     return more;
   }
 
   /** A worker saw the connection in this slot close (`sessions.tcpClose: device`). Says nothing when it is gone or reopened. */
   closedByTcp(slot: number, now: number): void {
-    if (this.#timeout[slot] === 0 || tcpCloseCode(this.#tcpBits(slot)) === Code.notClosed) return;
-    this.#leave({ slot, cause: "closedByTcp", endTime: now });
-    this.#settle();
+    const bits = this.#tcpBits(slot);
+    if (this.#timeout[slot] === 0 || tcpCloseCode(bits) === Code.notClosed) return;
+    this.#records[(slot << Record.shift) + Record.closed] = bits;
+    this.#leave(slot, Cause.closedByTcp, now);
+    this.#settle(performance.now() + SETTLE_MS);
   }
 
   #due(slot: number, now: number): void {
-    let last = this.#start[slot];
-    for (const lane of this.#lanes) last = Math.max(last, lane[(slot << Lane.shift) + Lane.lastSeen]);
-    const due = last + this.#timeout[slot] * 1000;
-    if (due > now) this.#wheel.set(slot, due);
-    else this.#leave({ slot, cause: "aged", endTime: due });
+    const due = Math.max(this.#start[slot], lastSeen(this.#lanes, slot)) + this.#timeout[slot] * 1000;
+    if (due > now) {
+      this.#wheel.set(slot, due);
+      return;
+    }
+    this.#slots[this.#dueCount] = slot;
+    this.#dueTimes[this.#dueCount++] = due;
+  }
+
+  /** Brings into the cache, with many misses under way at once, what unlinking those that are due will look at. */
+  #touchDue(): void {
+    const index = this.#index;
+    let touched = 0;
+    for (let i = 0; i < this.#dueCount; i++) {
+      const slot = this.#slots[i];
+      touched ^= index.touch(index.hash(slot, 0)) ^ index.touch(index.hash(slot, 1)) ^ this.#ids.touch(slot);
+    }
+    this.touched = touched;
   }
 
   #write(slot: number, session: NewSession): void {
-    const records = this.#records;
-    const base = slot << Record.shift;
-    const udp = session.protocol === 17;
-    const inPort = this.#options.portOf.get(session.inLif) as number;
-    const outPort = this.#options.portOf.get(session.outLif) as number;
-    records.fill(0, base, base + Record.words);
-    writeAddress(records, base + Record.source, session.source);
-    writeAddress(records, base + Record.destination, session.destination);
-    records[base + Record.ports] = bigEndian(session.sourcePort) | (bigEndian(session.destinationPort) << 16);
-    records[base + Record.flowIn] = flowWord(session.inLif, session.inVlan, session.ipv6, udp);
-    records[base + Record.flowOut] = flowWord(session.outLif, session.outVlan, session.ipv6, udp);
-    records[base + Record.decision] =
-      outPort |
-      (inPort << Decision.directionShift) |
-      (session.action << Decision.actionShift) |
-      (session.nextHop << Decision.nextHopShift);
-  }
-
-  /** Claims both keys of a written record, or none. */
-  #publish(slot: number): boolean {
-    const claims = this.#claims(slot);
-    for (let d = 0; d < claims && this.#shadows === undefined; d++) {
-      if (this.#index.find(slot, d, this.#index.hash(slot, d)) >= 0) return false;
-    }
-    for (let d = 0; d < claims; d++) {
-      const claim = (slot << 1) | d;
-      const hash = this.#index.hash(slot, d);
-      const holder = this.#index.find(slot, d, hash);
-      if (holder >= 0) {
-        this.#shadows?.join(holder, claim);
-      } else {
-        this.#shadows?.hold(claim);
-        this.#index.insert(slot, d, hash);
-      }
-    }
-    return true;
-  }
-
-  #unpublish(slot: number): void {
-    for (let d = this.#claims(slot) - 1; d >= 0; d--) {
-      const claim = (slot << 1) | d;
-      if (this.#shadows !== undefined && !this.#shadows.holds(claim)) {
-        this.#shadows.leave(claim);
-        continue;
-      }
-      const heir = this.#shadows?.leave(claim) ?? -1;
-      this.#index.remove(slot, d, this.#index.hash(slot, d), heir);
-    }
-  }
-
-  /** Two, or one when both directions have the same key: a flow from a socket to itself, back out of the same lif. */
-  #claims(slot: number): number {
-    const records = this.#records;
-    const base = slot << Record.shift;
-    if (records[base + Record.flowIn] !== records[base + Record.flowOut]) return 2;
-    const ports = records[base + Record.ports];
-    if ((ports & 0xffff) !== ports >>> 16) return 2;
-    for (let w = 0; w < 4; w++) {
-      if (records[base + Record.source + w] !== records[base + Record.destination + w]) return 2;
-    }
-    return 1;
+    const { portOf } = this.#options;
+    writeRecord(this.#records, slot, session, portOf.get(session.inLif) as number, portOf.get(session.outLif) as number);
   }
 
   #assign(): bigint {
@@ -285,92 +293,91 @@ export class SessionTable {
     }
   }
 
-  #leave(leaving: Leaving): void {
-    const { slot } = leaving;
-    this.#unpublish(slot);
+  #leave(slot: number, cause: Cause, endTime: number): void {
+    this.#claims.unpublish(slot);
     this.#wheel.clear(slot);
     this.#order.remove(slot);
     // The id stays readable by slot until the slot is reused.
-    this.#ids.delete(this.#ids.idOf(slot));
+    this.#ids.remove(slot);
     this.#timeout[slot] = 0;
     this.stats.active--;
-    this.stats[leaving.cause]++;
-    this.#pending.push(leaving);
+    if (cause === Cause.aged) this.stats.aged++;
+    else if (cause === Cause.deleted) this.stats.deleted++;
+    else this.stats.closedByTcp++;
+    this.#leaving.push(slot, cause, endTime);
   }
 
-  /** Finishes what has had its grace period and begins the next one; comes back by itself while something waits. */
-  #settle(): void {
+  /**
+   * Finishes what has had its grace period and begins the next one; comes back by itself while something waits.
+   * @param until time (performance.now) at which it lets go of the thread
+   */
+  #settle(until: number): void {
+    const leaving = this.#leaving;
     for (;;) {
-      if (this.#waiting.length > 0 || this.#waitingBuckets.length > 0) {
-        if (!this.#grace.over()) break;
-        const waiting = this.#waiting;
-        this.#waiting = [];
-        this.#index.reclaim(this.#waitingBuckets);
-        this.#waitingBuckets = [];
-        for (const leaving of waiting) this.#finish(leaving);
+      for (let left = SLICE; leaving.next(); left--) {
+        this.#finish(leaving.slot, leaving.cause, leaving.endTime);
+        if (left > 1) continue;
+        if (performance.now() > until) {
+          this.#settleLater();
+          return;
+        }
+        left = SLICE;
       }
-      if (this.#pending.length === 0) return;
-      this.#waiting = this.#pending;
-      this.#pending = [];
-      this.#waitingBuckets = this.#index.takeUnlinked();
-      this.#grace.begin();
+      if (leaving.running) {
+        if (!this.#grace.over()) {
+          this.#settleLater();
+          return;
+        }
+        this.#index.reclaim(this.#waitingBuckets);
+        leaving.end();
+      } else {
+        if (leaving.empty) return;
+        leaving.begin();
+        this.#waitingBuckets = this.#index.takeUnlinked();
+        this.#grace.begin();
+      }
     }
+  }
+
+  #settleLater(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
-      this.#settle();
+      this.#settle(performance.now() + SETTLE_MS);
     });
   }
 
-  #finish(leaving: Leaving): void {
-    const { slot, cause, endTime } = leaving;
-    const info = this.#info(slot, endTime, cause === "aged" ? Code.timeout : Code.notClosed);
-    for (const lane of this.#lanes) lane.fill(0, slot << Lane.shift, (slot + 1) << Lane.shift);
+  #finish(slot: number, cause: Cause, endTime: number): void {
+    const info = this.#info(slot, endTime, cause === Cause.aged ? Code.timeout : Code.notClosed);
+    clearLanes(this.#lanes, slot);
     this.#freed.push(slot);
     this.#used--;
     this.onClosed(info);
-    leaving.done?.(info);
+    const done = cause === Cause.deleted ? this.#done.get(slot) : undefined;
+    if (done !== undefined) {
+      this.#done.delete(slot);
+      done(info);
+    }
   }
 
   #tcpBits(slot: number): number {
-    return Atomics.load(this.#records, (slot << Record.shift) + Record.tcp);
+    const base = slot << Record.shift;
+    return this.#records[base + Record.closed] || Atomics.load(this.#records, base + Record.tcp);
   }
 
   #info(slot: number, endTime: number, otherwise: CloseCode): SessionInfo {
-    const base = slot << Lane.shift;
-    let inPackets = 0;
-    let inBytes = 0;
-    let outPackets = 0;
-    let outBytes = 0;
-    for (const lane of this.#lanes) {
-      inPackets += lane[base + Lane.inPackets];
-      inBytes += lane[base + Lane.inBytes];
-      outPackets += lane[base + Lane.outPackets];
-      outBytes += lane[base + Lane.outBytes];
-    }
     const bits = this.#tcpBits(slot);
     return {
       id: this.#ids.idOf(slot),
-      inPackets,
-      outPackets,
-      inBytes,
-      outBytes,
+      inPackets: sumOf(this.#lanes, slot, Lane.inPackets),
+      outPackets: sumOf(this.#lanes, slot, Lane.outPackets),
+      inBytes: sumOf(this.#lanes, slot, Lane.inBytes),
+      outBytes: sumOf(this.#lanes, slot, Lane.outBytes),
       state: tcpState(bits),
       closeCode: tcpCloseCode(bits) || otherwise,
       startTime: this.#start[slot],
       endTime,
     };
-  }
-}
-
-/** A 16-bit number as a little-endian machine reads it from network order. */
-function bigEndian(port: number): number {
-  return ((port & 0xff) << 8) | (port >>> 8);
-}
-
-function writeAddress(records: Int32Array, at: number, address: Uint8Array): void {
-  for (let i = 0; i < address.length; i += 4) {
-    records[at + (i >> 2)] = address[i] | (address[i + 1] << 8) | (address[i + 2] << 16) | (address[i + 3] << 24);
   }
 }

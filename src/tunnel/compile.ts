@@ -14,7 +14,7 @@ import { Vxlan } from "../wire/vxlan.js";
 
 /** Writes Rule.egress, length, ipSum, settings, port and the template into an empty record. */
 export function compile(rule: NewRule, record: Int32Array, routes: Routes): void {
-  const { tunnel, settings } = rule;
+  const { match, tunnel, settings } = rule;
   record[Rule.egress] = -1;
   switch (tunnel.kind) {
     case "geneve-encap":
@@ -26,6 +26,8 @@ export function compile(rule: NewRule, record: Int32Array, routes: Routes): void
       break;
     default:
       record[Rule.settings] |= settingsBits(settings);
+      // Zero is accepted only between ends that the rule knows (RFC 6936 section 5, RFC 8926 section 4.3.1).
+      if (match.ip?.source === undefined || match.ip.destination === undefined) record[Rule.settings] &= ~Settings.zeroChecksum;
       return;
   }
   const bytes = templateBytes(record);

@@ -1,7 +1,7 @@
 // Geneve and VXLAN decapsulation (RFC 8926 section 3, RFC 7348 section 5). A rule has matched the outer fields and the
 // port: from here on, what is wrong drops under that rule.
 //
-// Not here: reassembly (fragments never come this far), and option contents: we know no option, so a critical one drops.
+// Not here: reassembly (tunnel/reassembly.ts: what is a fragment here could not be made whole), and option contents: we know no option, so a critical one drops.
 
 import type { Burst } from "../memory/burst.js";
 import { Fate } from "../reason.js";
@@ -38,7 +38,9 @@ export class Decapsulation {
     let type: number = Geneve.ethernet;
     if (vxlan) {
       if ((bytes[header + Vxlan.flags] & Vxlan.valid) === 0) return Fate.vxlanFlags;
-      if (headers.innerTags > 0 && (settings & Settings.keepVlan) === 0) return Fate.vxlanInnerVlan;
+      // Whole or cut short.
+      const tagged = headers.innerTags > 0 || headers.innerType === EtherType.vlan || headers.innerType === EtherType.qinq;
+      if (tagged && (settings & Settings.keepVlan) === 0) return Fate.vxlanInnerVlan;
     } else {
       if (bytes[header + Geneve.versionOptions] >>> Geneve.versionShift !== 0) return Fate.geneveVersion;
       inner += (bytes[header + Geneve.versionOptions] & Geneve.optionsMask) << 2;

@@ -1,5 +1,10 @@
 // ECN through tunnels (RFC 6040). Codepoints: 0 Not-ECT, 1 ECT(1), 2 ECT(0), 3 CE.
 
+export const enum Ecn {
+  notEct = 0,
+  ce = 3,
+}
+
 /** What decapsulation does with a packet whose inner header says Not-ECT and whose outer header says CE. */
 export const ECN_DROP = 4;
 

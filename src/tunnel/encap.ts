@@ -16,6 +16,7 @@ import { Ipv6 } from "../wire/ipv6.js";
 import { Udp } from "../wire/udp.js";
 import type { FlowHash } from "./flow-hash.js";
 import type { Headers } from "./headers.js";
+import type { Identification } from "./identification.js";
 
 /** First of the source ports (RFC 7348 section 5: the dynamic range), which has this many bits. */
 const FIRST_PORT = 49_152;
@@ -27,17 +28,19 @@ const TAIL = 8;
 export class Encapsulation {
   readonly #mac = new Uint16Array(6);
   readonly #tag = new Uint16Array(4);
-  /** Of IPv4 headers that may be fragmented (RFC 6864): workers take turns. */
-  #identification: number;
+  // Of the last packet
+  /** Whether the outer packet must not be fragmented; over IPv6, which has no such bit, all the same. */
+  dontFragment = false;
+  /** Bytes that stand before the IP header (or what is in its place) now and did not before. */
+  added = 0;
+  /** Bytes by which the frame was moved in its slot. */
+  moved = 0;
 
   constructor(
     readonly rules: RuleLookup,
     readonly flowHash: FlowHash,
-    readonly worker: number,
-    readonly workers: number,
-  ) {
-    this.#identification = worker;
-  }
+    readonly identification: Identification,
+  ) {}
 
   /** @returns Fate.count when it is done, or why the packet is dropped */
   apply(burst: Burst, i: number, headers: Headers, slot: number): Fate {
@@ -47,8 +50,9 @@ export class Encapsulation {
     const settings = rules.records[record + Rule.settings];
     const length = rules.records[record + Rule.length];
     const ipv6 = (settings & Settings.ipv6) !== 0;
-    const keepVlan = (settings & Settings.keepVlan) !== 0;
     const ipPayload = (settings & Settings.ipPayload) !== 0;
+    // Where there is no Ethernet inside, tags cannot stay there.
+    const keepVlan = (settings & Settings.keepVlan) !== 0 && !ipPayload;
     const tags = keepVlan || ipPayload ? 0 : headers.tags;
     const outerTags = keepVlan ? 0 : headers.tags;
     const hash = this.flowHash.of(burst, headers);
@@ -64,10 +68,14 @@ export class Encapsulation {
     let payload = ipPayload ? headers.base[Base.ip] : start + tags;
     const carried = (ipPayload ? headers.ipEnd : headers.end) - payload;
     const added = length + Ethernet.length + outerTags;
+    this.dontFragment = dontFragment;
+    this.added = ipPayload ? length : length + Ethernet.length + headers.tags - tags;
+    this.moved = 0;
     if (payload - added < i * SLOT + SCRATCH) {
       const moved = this.#move(burst, i, start, payload - start + carried);
       if (moved < 0 || moved + payload - start - added < i * SLOT + SCRATCH) return Fate.noHeadroom;
-      payload += moved - start;
+      this.moved = moved - start;
+      payload += this.moved;
       start = moved;
     }
 
@@ -109,7 +117,7 @@ export class Encapsulation {
     } else {
       const totalHalf = swap16(total);
       // An atomic datagram needs no identification (RFC 6864 section 4.1).
-      const id = dontFragment ? 0 : swap16(this.#nextIdentification());
+      const id = dontFragment ? 0 : swap16(this.identification.next16());
       const flags = dontFragment ? swap16(Ipv4.dontFragment) : 0;
       halves[(ip + Ipv4.totalLength) >> 1] = totalHalf;
       halves[(ip + Ipv4.identification) >> 1] = id;
@@ -136,11 +144,6 @@ export class Encapsulation {
     burst.offset[i] = ethernet;
     burst.length[i] = payload + carried - ethernet;
     return Fate.count;
-  }
-
-  #nextIdentification(): number {
-    this.#identification = (this.#identification + this.workers) & 0xffff;
-    return this.#identification;
   }
 
   /** Moves a frame to the end of its slot: chains of tunnels need more headroom than a slot begins with. @returns its start, or -1 */

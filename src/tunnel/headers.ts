@@ -42,15 +42,16 @@ export class Headers {
   laterFragment = false;
   /** Any fragment. */
   fragment = false;
-  /** Protocol behind the IP header; of IPv6 the first next header. */
+  /** Protocol behind the IP header; of IPv6 the first next header, or the one behind a Fragment header there. */
   protocol = 0;
-  /** Byte offset behind the IP header. */
+  /** Byte offset behind the IP header, and behind that Fragment header. */
   transport = 0;
   header = Header.none;
   /** 0, 4, 6, or 3: less than an Ethernet header. */
   innerVersion = 0;
-  /** EtherType inside, behind a tag; base[Base.innerIp] is its payload. */
+  /** Bytes of VLAN tags inside. */
   innerTags = 0;
+  /** EtherType inside, behind the tags; base[Base.innerIp] is its payload. */
   innerType = 0;
 
   /**
@@ -124,6 +125,9 @@ export class Headers {
       const offset = be16(bytes, this.transport + Ipv6Fragment.offset);
       this.fragment = (offset & (Ipv6Fragment.offsetMask | Ipv6Fragment.more)) !== 0;
       this.laterFragment = (offset & Ipv6Fragment.offsetMask) !== 0;
+      // Every fragment says what the datagram carries; a datagram in one fragment is as good as whole (RFC 6946).
+      this.protocol = bytes[this.transport + Ipv6Fragment.nextHeader];
+      this.transport += Ipv6Fragment.length;
     }
   }
 
@@ -137,25 +141,27 @@ export class Headers {
     if (this.protocol !== Protocol.udp || l4 + Udp.length > this.ipEnd) return;
     const port = be16(bytes, l4 + Udp.destinationPort);
     const header = l4 + Udp.length;
+    // What UDP does not count as its own is in no tunnel's packet.
+    const end = Math.min(this.ipEnd, l4 + be16(bytes, l4 + Udp.totalLength));
     burst.frames.words[(meta >> 2) + Meta.port] = port;
     this.base[Base.header] = header;
     if (port === Esp.port) {
       // A zero SPI is IKE's marker (RFC 3948 section 2.2).
-      if (header + Esp.length <= this.ipEnd && (be16(bytes, header) | be16(bytes, header + 2)) !== 0) this.header = Header.esp;
+      if (header + Esp.length <= end && (be16(bytes, header) | be16(bytes, header + 2)) !== 0) this.header = Header.esp;
       return;
     }
     const announced = ports[port];
     if (announced === Header.none) return;
-    if (header + Geneve.length > this.ipEnd) {
+    if (header + Geneve.length > end) {
       this.header = Header.cut;
       return;
     }
     this.header = announced;
-    this.#inside(bytes, header, announced);
+    this.#inside(bytes, header, announced, end);
   }
 
   /** Headers inside Geneve or VXLAN, as far as they are whole. */
-  #inside(bytes: Uint8Array, header: number, announced: Header): void {
+  #inside(bytes: Uint8Array, header: number, announced: Header, end: number): void {
     let at = header + Geneve.length;
     let type: number = Geneve.ethernet;
     if (announced === Header.geneve) {
@@ -163,19 +169,16 @@ export class Headers {
       type = be16(bytes, header + Geneve.protocol);
     }
     this.innerTags = 0;
+    this.innerType = 0;
     this.base[Base.innerEthernet] = at;
     if (type === Geneve.ethernet) {
       at += Ethernet.length;
-      if (at > this.ipEnd) {
+      if (at > end) {
         this.innerVersion = CUT;
         return;
       }
       type = be16(bytes, at - 2);
-      while (
-        (type === EtherType.vlan || type === EtherType.qinq) &&
-        this.innerTags < MAX_TAGS &&
-        at + Vlan.length <= this.ipEnd
-      ) {
+      while ((type === EtherType.vlan || type === EtherType.qinq) && this.innerTags < MAX_TAGS && at + Vlan.length <= end) {
         at += Vlan.length;
         this.innerTags += Vlan.length;
         type = be16(bytes, at - 2);
@@ -183,8 +186,8 @@ export class Headers {
     }
     this.innerType = type;
     this.base[Base.innerIp] = at;
-    if (type === EtherType.ipv4 && at + Ipv4.length <= this.ipEnd && bytes[at] >>> 4 === 4) this.innerVersion = 4;
-    else if (type === EtherType.ipv6 && at + Ipv6.length <= this.ipEnd && bytes[at] >>> 4 === 6) this.innerVersion = 6;
+    if (type === EtherType.ipv4 && at + Ipv4.length <= end && bytes[at] >>> 4 === 4) this.innerVersion = 4;
+    else if (type === EtherType.ipv6 && at + Ipv6.length <= end && bytes[at] >>> 4 === 6) this.innerVersion = 6;
   }
 }
 

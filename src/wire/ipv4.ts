@@ -22,6 +22,8 @@ export const enum Ipv4 {
   dontFragment = 0x4000,
   moreFragments = 0x2000,
   offsetMask = 0x1fff,
+  /** Every link carries this much (section 3.2). */
+  minimumMtu = 68,
 }
 
 /** IP protocol numbers (IANA). */

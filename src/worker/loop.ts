@@ -16,8 +16,11 @@ const SPIN = 0.05;
 /** Milliseconds to sleep at the most: how late a command may be noticed. */
 const SLEEP = 50;
 
-/** Serves until the command word says stop. */
-export function serve(pipeline: Pipeline, ports: OpenPorts, frames: Frames): void {
+/**
+ * Serves until the command word says stop.
+ * @param live whether packets come as time passes; a replay has a clock of its own, which its packets carry
+ */
+export function serve(pipeline: Pipeline, ports: OpenPorts, frames: Frames, live: boolean): void {
   const { words, worker } = pipeline;
   const { sources } = ports;
   const command = wordOf(worker, Word.command);
@@ -30,7 +33,10 @@ export function serve(pipeline: Pipeline, ports: OpenPorts, frames: Frames): voi
   for (;;) {
     const order = Atomics.load(words, command);
     if (order !== Command.run) {
-      if (order === Command.stop) return;
+      if (order === Command.stop) {
+        pipeline.expire(burst, Number.POSITIVE_INFINITY);
+        return;
+      }
       fail(order);
     }
     const now = performance.timeOrigin + performance.now();
@@ -43,6 +49,7 @@ export function serve(pipeline: Pipeline, ports: OpenPorts, frames: Frames): voi
       received += n;
       pipeline.process(burst);
     }
+    if (live) pipeline.expire(burst, now);
     if (received > 0) lastBusy = now;
     else if (now - lastBusy > SPIN) ports.rest(patience(sources));
   }

@@ -5,6 +5,8 @@ import type { PortConfig } from "../config/config.js";
 import type { ErrorCode } from "../errors.js";
 import type { ReplayPlan } from "../port/replay.js";
 import type { NextHop } from "../stage/copy.js";
+import type { TooBigOptions } from "../stage/too-big.js";
+import type { ReassemblyOptions } from "../stage/tunnel.js";
 import type { Route } from "../table/route.js";
 import type { RuleMemory } from "../table/rule-memory.js";
 import type { SessionMemory } from "../table/session-memory.js";
@@ -28,6 +30,8 @@ export interface WorkerPlan {
   readonly sessions: SessionMemory;
   readonly rules: RuleMemory;
   readonly routes: readonly Route[];
+  readonly tooBig: TooBigOptions;
+  readonly reassembly: ReassemblyOptions;
   /** By the index that sessions hold. */
   readonly nextHops: readonly NextHop[];
   /** By next hop: slot + 1 of the rule whose tunnel leads to it, or 0. */

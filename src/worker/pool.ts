@@ -160,7 +160,8 @@ export class WorkerPool {
     const words = this.#words;
     const inflight = words[wordOf(worker, Word.inflight)];
     const { fates } = new Counters(plan.counters, plan.ports.length);
-    fates[Fate.workerLost] = fates[Fate.workerLost] + inflight;
+    fates[Fate.workerLost] = fates[Fate.workerLost] + inflight + fates[Fate.waiting];
+    fates[Fate.waiting] = 0;
     words[wordOf(worker, Word.inflight)] = 0;
     // Even: it holds no reference any more.
     if ((Atomics.load(words, wordOf(worker, Word.burst)) & 1) === 1) Atomics.add(words, wordOf(worker, Word.burst), 1);

@@ -3,7 +3,7 @@
 // when the thread is torn down.
 
 import { SluiceError } from "../errors.js";
-import { BURST } from "../memory/burst.js";
+import { POSITIONS } from "../memory/burst.js";
 import { Counters } from "../memory/counters.js";
 import { EventRing } from "../memory/event-ring.js";
 import { Frames } from "../memory/frames.js";
@@ -33,7 +33,7 @@ function start({ plan, reports }: WorkerTask): void {
   const { worker } = plan;
   if (plan.cpu >= 0) native.pin(plan.cpu);
   native.name(`sluice-${worker}`);
-  const frames = new Frames(native.frames(Frames.size(BURST)));
+  const frames = new Frames(native.frames(Frames.size(POSITIONS) + plan.reassembly.memory));
   const counters = new Counters(plan.counters, plan.ports.length);
   const tell = (error: Error) => reports.postMessage({ worker, message: error.message } satisfies Report);
   const ports = openPorts({ ...plan, frames, counters, tell });
@@ -41,7 +41,10 @@ function start({ plan, reports }: WorkerTask): void {
     const topology = new Topology(plan.ports);
     const pipeline = new Pipeline(
       topology,
-      new TunnelStage(new RuleLookup(plan.rules, worker), new Routes(plan.routes), topology, worker, plan.workers),
+      new TunnelStage(new RuleLookup(plan.rules, worker), new Routes(plan.routes), topology, worker, plan.workers, plan.tooBig, {
+        ...plan.reassembly,
+        fates: counters.fates,
+      }),
       new SessionLookup(plan.sessions, worker),
       new EventRing(plan.closed),
       new Copies(plan.nextHops, new Int32Array(plan.hopRules)),
@@ -50,7 +53,7 @@ function start({ plan, reports }: WorkerTask): void {
       new Int32Array(plan.words),
       worker,
     );
-    serve(pipeline, ports, frames);
+    serve(pipeline, ports, frames, plan.replay === undefined);
   } finally {
     ports.close();
   }

@@ -210,6 +210,9 @@ t.test("a fault in the table is answered INTERNAL without its cause, which is lo
     override add(): never {
       throw new Error("secret cause");
     }
+    override addAll(): never {
+      throw new Error("secret cause");
+    }
   })(100);
   const device = await startDevice({ sessions });
   t.teardown(() => device.stop());

@@ -3,7 +3,7 @@
 import { credentials } from "@grpc/grpc-js";
 import { pino } from "pino";
 import { type SessionRequest, SessionTableClient } from "../../src/control/gen/openoffload.js";
-import { type RunningServer, startServer } from "../../src/control/server.js";
+import { type RunningServer, type ServerOptions, startServer } from "../../src/control/server.js";
 import { type SessionServiceOptions, sessionService } from "../../src/control/session-service.js";
 import type { SessionRules } from "../../src/control/translate.js";
 import { ClosedSessions } from "../../src/table/closed.js";
@@ -39,6 +39,8 @@ interface TestOptions extends Partial<Omit<SessionServiceOptions, "sessions">> {
   readonly sessions?: TestTable;
   readonly capacity?: number;
   readonly backlog?: number;
+  /** Of the server. */
+  readonly limits?: Partial<ServerOptions>;
 }
 
 export async function startDevice(options: TestOptions = {}): Promise<TestDevice> {
@@ -47,17 +49,18 @@ export async function startDevice(options: TestOptions = {}): Promise<TestDevice
   sessions.onClosed = (info) => closed.push(info);
   const log: string[] = [];
   const state = { ready: true };
+  const logger = pino({ base: null }, { write: (line) => void log.push(line) });
   const service = sessionService({
     closed,
     rules: RULES,
     missingSession: "response",
     ready: () => state.ready,
     now: Date.now,
-    log: pino({ base: null }, { write: (line) => void log.push(line) }),
+    log: logger,
     ...options,
     sessions,
   });
-  const server = await startServer({ listen: "127.0.0.1:0" }, [service]);
+  const server = await startServer({ listen: "127.0.0.1:0", ...options.limits }, [service], logger);
   const target = `127.0.0.1:${server.port}`;
   const client = new SessionTableClient(target, credentials.createInsecure());
   return {

@@ -137,3 +137,54 @@ t.test("a long page does not hold the thread", async (t) => {
   t.equal(nothing.length, 0, "nobody waits for it any more");
   t.equal(asked, 2);
 });
+
+t.test("pages by number go on where the one before ended, are right when sessions left, and never hold the thread", async (t) => {
+  const sessions = filled(100_000);
+  let skipped = 0;
+  let most = 0;
+  const skip = sessions.skip.bind(sessions);
+  sessions.skip = (cursor, count) => {
+    skipped += count;
+    most = Math.max(most, count);
+    return skip(cursor, count);
+  };
+  const pager = new Pager(sessions);
+  const at = async (page: number, pageSize = 1000) =>
+    ids(SessionResponses.decode(await pager.page({ pageSize, page, startSession: 0n }, () => false)));
+  for (const page of range(1, 101)) {
+    t.strictSame(await at(page), range((page - 1) * 1000 + 1, page * 1000 + 1));
+  }
+  t.equal(skipped, 0, "in turn: nothing is passed over twice");
+  t.same(await at(101), [], "behind the end");
+  t.same(await at(90, 1000), range(89_001, 90_001), "an earlier one");
+  t.ok(most <= 50_000, `at most ${most} in one go`);
+  await sessions.delete(5n, 2);
+  t.same(await at(91), range(90_002, 91_002), "a session before it left");
+  t.same(await at(92), range(91_002, 92_002));
+  t.same(await pager.page({ pageSize: 10, page: 9000, startSession: 0n }, () => true), Buffer.alloc(0), "nobody waits");
+});
+
+t.test("a page that fails leaves no cursor behind", async (t) => {
+  const sessions = filled(10);
+  let open = 0;
+  const [opening, closing] = [sessions.open.bind(sessions), sessions.close.bind(sessions)];
+  sessions.open = (after) => {
+    open++;
+    return opening(after);
+  };
+  sessions.close = (cursor, end) => {
+    open--;
+    closing(cursor, end);
+  };
+  sessions.read = () => {
+    throw new Error("cannot read");
+  };
+  const pager = new Pager(sessions);
+  for (const page of [0, 1]) {
+    await t.rejects(
+      pager.page({ pageSize: 5, page, startSession: 0n }, () => false),
+      /cannot read/,
+    );
+  }
+  t.equal(open, 0);
+});

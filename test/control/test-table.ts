@@ -27,6 +27,13 @@ export class TestTable extends SessionTable {
     return status;
   }
 
+  override addAll(sessions: readonly NewSession[], now: number, each: (i: number, status: AddStatus) => void): void {
+    super.addAll(sessions, now, (i, status) => {
+      if (status === AddStatus.added) this.wanted.set(this.lastId, sessions[i] as NewSession);
+      each(i, status);
+    });
+  }
+
   /** Counts on the session that was added `nth` (from 0), as long as none was deleted. */
   count(nth: number, inPackets: number, outPackets: number, inBytes: number, outBytes: number): void {
     const base = nth << Lane.shift;

@@ -43,7 +43,7 @@ for (const options of [{}, { ipv4Order: "host", missing: "status" }] satisfies T
       ],
     );
     const listed: number[] = [];
-    for await (const { tunnelId } of client.tunnels.list()) listed.push(Number(tunnelId));
+    for await (const page of client.tunnels.pages()) listed.push(...page.map(({ tunnelId }) => Number(tunnelId)));
     t.same(listed, [10, 20, 30, 31, 40, 41]);
     t.match(await client.tunnels.get(31n), { tunnelId: 31n, ipTunnel: { matchCriteria: { tunnelId: 30n } } });
     t.match(await client.tunnels.stats(31n), { tunnelCounters: { inPackets: 0n } });

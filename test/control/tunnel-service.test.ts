@@ -2,6 +2,7 @@ import { connect } from "node:http2";
 import { Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import t, { type Test } from "tap";
 import { AddTunnelStatus, type IpTunnelResponse, type IpTunnelStatsResponse } from "../../src/control/gen/tunneloffload.js";
+import { SKEW } from "../../src/table/session-memory.js";
 import { codeOf } from "./calls.js";
 import { range } from "./device.js";
 import {
@@ -220,7 +221,7 @@ t.test("unknown ids: a response with INVALID_TUNNEL_ID, or NOT_FOUND", async (t)
 t.test("counters are those of the tunnel: a new one of the same id begins at zero, though others match on it", async (t) => {
   const made = await device(t);
   await create(made.client, [tunnel(1), tunnel(2, { matchCriteria: criteria({ tunnelId: 1n }) })]);
-  const lane = new Float64Array(made.memory.lanes[0] as SharedArrayBuffer);
+  const lane = new Float64Array(made.memory.lanes[0] as SharedArrayBuffer, SKEW);
   lane.set([1, 2, 3, 4, 5, 6, 7, 8]);
   const counters = {
     inPackets: 1n,

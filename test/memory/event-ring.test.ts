@@ -2,7 +2,7 @@ import fc from "fast-check";
 import t from "tap";
 import { EventRing } from "../../src/memory/event-ring.js";
 
-const SIZE = 4096;
+const SIZE = 65_536;
 
 function drain(ring: EventRing): number[] {
   const events: number[] = [];
@@ -12,7 +12,7 @@ function drain(ring: EventRing): number[] {
 
 t.test("hands over what was pushed, in order, once; a full ring drops the newest and counts it", async () => {
   fc.assert(
-    fc.property(fc.array(fc.tuple(fc.nat({ max: 3000 }), fc.boolean()), { maxLength: 12 }), (steps) => {
+    fc.property(fc.array(fc.tuple(fc.nat({ max: 48_000 }), fc.boolean()), { maxLength: 12 }), (steps) => {
       const shared = new SharedArrayBuffer(EventRing.size());
       const worker = new EventRing(shared);
       const control = new EventRing(shared);
@@ -27,6 +27,7 @@ t.test("hands over what was pushed, in order, once; a full ring drops the newest
       }
       return `${drain(control)}` === `${model}` && drain(control).length === 0;
     }),
+    { numRuns: 30 },
   );
 });
 

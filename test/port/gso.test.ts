@@ -158,14 +158,12 @@ t.test("no frame, however broken, is read or written beyond its end", { skip: no
           const total = segment(bytes, type, size, shift < 0 ? transport : shift).reduce((sum, one) => sum + one.length, 0);
           return total >= bytes.length - 8;
         } catch (error) {
-          return /^fate (15|16)$/.test((error as Error).message);
+          return [`fate ${Fate.unknownGso}`, `fate ${Fate.malformedGso}`].includes((error as Error).message);
         }
       },
     ),
     { numRuns: 2000 },
   );
-  t.equal(Fate.unknownGso, 15);
-  t.equal(Fate.malformedGso, 16);
   t.end();
 });
 

@@ -34,15 +34,15 @@ export function newBurst(): Burst {
   return new Burst(new Frames(new ArrayBuffer(Frames.size(BURST))));
 }
 
-/** Fills the burst; all that belongs to no frame, and every result, is 0xa5 before. */
-export function load(burst: Burst, arrivals: readonly Arrival[]): void {
+/** Fills the burst; all that belongs to no frame is `fill` before, and every result 0xa5. */
+export function load(burst: Burst, arrivals: readonly Arrival[], fill = 0xa5): void {
   burst.reset(0);
   burst.n = arrivals.length;
   for (const result of [burst.kind, burst.flow, burst.l3, burst.l4, burst.hash, burst.ref, burst.egress, burst.fate]) {
     result.fill(0xa5a5a5a5 | 0);
   }
   arrivals.forEach(({ frame, port, time = 0 }, i) => {
-    burst.frames.bytes.fill(0xa5, i * SLOT, (i + 1) * SLOT);
+    burst.frames.bytes.fill(fill, i * SLOT, (i + 1) * SLOT);
     burst.frames.bytes.set(frame, slotStart(i));
     burst.length[i] = frame.length;
     burst.wire[i] = frame.length;

@@ -24,6 +24,8 @@ export interface Outcome {
 
 export class TunnelRig {
   readonly table: RuleTable;
+  /** What stands in memory around a frame. */
+  fill = 0xa5;
   readonly stage: TunnelStage;
   readonly #burst = new Burst(new Frames(new ArrayBuffer(Frames.size(BURST))));
 
@@ -45,7 +47,7 @@ export class TunnelRig {
 
   receive(...arrivals: Arrival[]): Outcome[] {
     const burst = this.#burst;
-    load(burst, arrivals);
+    load(burst, arrivals, this.fill);
     burst.now = 1;
     if (!this.stage.run(burst)) burst.fate.fill(Fate.count);
     return arrivals.map((_, i) => ({

@@ -1,6 +1,6 @@
 // Pages as control/paging.ts takes them, in one step.
 
-import type { CreationOrder } from "../../src/table/creation-order.js";
+import type { CreationOrder, Cursor } from "../../src/table/creation-order.js";
 import type { SessionInfo } from "../../src/table/session.js";
 import type { SessionTable } from "../../src/table/session-table.js";
 
@@ -15,7 +15,8 @@ export function list(table: SessionTable, after: bigint | undefined, max: number
 
 /** The page-th page of `size` sessions, from 1. */
 export function listAt(table: SessionTable, page: number, size: number): SessionInfo[] {
-  const cursor = table.openAt((page - 1) * size);
+  const cursor = table.open(undefined) as Cursor;
+  table.skip(cursor, (page - 1) * size);
   const sessions = table.read(cursor, size);
   table.close(cursor);
   return sessions;

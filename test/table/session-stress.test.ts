@@ -110,6 +110,16 @@ async function stress(t: Test, c: Case): Promise<void> {
       }
     }
     clock[0] = (clock[0] as number) + (turn % 10 === 0 ? 5000 : 20);
+    if (turn % 10 === 0) {
+      // Due, or just seen again by a worker: half of them are deleted in the moment in which they may age.
+      for (const [i, { id }] of (list(table, undefined, c.capacity) ?? []).entries()) {
+        if (i % 2 !== 0) continue;
+        void table.delete(id, clock[0] as number).then((info) => {
+          if (info !== undefined && info.id !== id) amiss.push(`deletion of ${id} answered with ${info.id}`);
+        });
+        table.age(clock[0] as number, 1);
+      }
+    }
     table.age(clock[0], 5);
     if (turn % 4 === 0) await new Promise((done) => setImmediate(done));
   }

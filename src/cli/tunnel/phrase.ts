@@ -1,0 +1,141 @@
+// A tunnel in words: what it matches, what it does, and where its packets go then.
+
+import type { VxlanEncap } from "../../control/gen/sluice_tunnel.js";
+import { Action, type GeneveEncap, type MacPair, type MatchCriteria } from "../../control/gen/tunneloffload.js";
+import { addressText, type Ipv4Order, ipv4Bytes } from "../../control/translate.js";
+import type { IpMatchField, OuterPair } from "../../control/tunnel-address.js";
+import type { TunnelRequest } from "../../control/tunnel-rule.js";
+
+export const ETHERNET = 0x6558;
+const IPV4_BITS = 32;
+const IPV6_BITS = 128;
+
+export function kindOf({ tunnel }: TunnelRequest): string {
+  switch (tunnel?.$case) {
+    case "geneve":
+      return tunnel.value.encapDecap?.$case === "geneveDecap" ? "geneve decap" : "geneve encap";
+    case "vxlanDecap":
+      return "vxlan decap";
+    case "ipsecTunnel":
+      return tunnel.value.ipsec?.$case === "ipsecDec" ? "ipsec decrypt" : "ipsec encrypt";
+    case "nat":
+      return "nat";
+    default:
+      // The one kind that IpTunnelService lists without a tunnel.
+      return "vxlan encap";
+  }
+}
+
+/** As kindOf; a GeneveDecap that matches VXLAN decapsulates that. */
+export function procedureOf(request: TunnelRequest): string {
+  const kind = kindOf(request);
+  return kind === "geneve decap" && request.matchCriteria?.match?.$case === "vxlanMatch" ? "vxlan decap" : kind;
+}
+
+export function encapOf({ tunnel }: TunnelRequest): GeneveEncap | VxlanEncap | undefined {
+  if (tunnel?.$case === "vxlanEncap") return tunnel.value;
+  if (tunnel?.$case !== "geneve" || tunnel.value.encapDecap?.$case !== "geneveEncap") return undefined;
+  return tunnel.value.encapDecap.value;
+}
+
+/** "geneve encap vni 5, 192.0.2.1 to 192.0.2.2" */
+export function tunnelPhrase(request: TunnelRequest, order: Ipv4Order): string {
+  const encap = encapOf(request);
+  if (encap === undefined) return procedureOf(request);
+  return `${procedureOf(request)} vni ${encap.vni}, ${outerPhrase(encap.ip, order)}`;
+}
+
+export function outerPhrase(ip: OuterPair | undefined, order: Ipv4Order): string {
+  return ip === undefined ? "-" : outerAddresses(ip, order).map(addressText).join(" to ");
+}
+
+/** Source and destination, in network order. */
+export function outerAddresses(ip: OuterPair, order: Ipv4Order): [Uint8Array, Uint8Array] {
+  if (ip.$case === "outerIpv6Pair") return [ip.value.sourceIp, ip.value.destinationIp];
+  return [ipv4Bytes(ip.value.sourceIp, order), ipv4Bytes(ip.value.destinationIp, order)];
+}
+
+export function actionWord(action: Action): string {
+  return (Action[action] ?? `${action}`).toLowerCase();
+}
+
+/** `after`: with the tunnel that comes before. */
+export function matchPhrase(match: MatchCriteria | undefined, order: Ipv4Order, after = true): string {
+  if (match === undefined) return "nothing";
+  const parts = [
+    match.ingressInterface === "" ? [] : [`in ${match.ingressInterface}`],
+    macPhrase(match.macMatch).map((text) => `mac ${text}`),
+    ipPhrase(match.ipMatch, order),
+    after && match.tunnelId !== 0n ? [`after ${match.tunnelId}`] : [],
+    headerPhrase(match.match, order),
+  ].flat();
+  if (parts.length > 0) return parts.join(", ");
+  return match.tunnelId === 0n ? "all untagged packets" : "all";
+}
+
+function headerPhrase(header: MatchCriteria["match"], order: Ipv4Order): string[] {
+  if (header === undefined) return [];
+  if (header.$case === "ipsecMatch") {
+    const { spi, sn } = header.value;
+    return [`esp${spi === 0 ? "" : ` spi ${spi}`}${sn === 0 ? "" : ` sn ${sn}`}`];
+  }
+  const { vni, macMatch, ipMatch } = header.value;
+  const name = header.$case === "geneveMatch" ? "geneve" : "vxlan";
+  const protocol = header.$case === "geneveMatch" ? header.value.protocolType : 0;
+  const inner = [...macPhrase(macMatch).map((text) => `mac ${text}`), ...ipPhrase(ipMatch, order)].join(" ");
+  return [
+    `${name}${vni === 0 ? "" : ` vni ${vni}`}${protocol === 0 ? "" : ` protocol ${hex(protocol, 4)}`}${inner && ` with inner ${inner}`}`,
+  ];
+}
+
+function ipPhrase(field: IpMatchField | undefined, order: Ipv4Order): string[] {
+  if (field === undefined) return [];
+  const [source, destination] = prefixes(field, order);
+  const parts = [
+    source.length === 0 ? "" : `from ${prefixText(source)}`,
+    destination.length === 0 ? "" : `to ${prefixText(destination)}`,
+  ].filter((text) => text !== "");
+  return [parts.length > 0 ? parts.join(" ") : field.$case === "ipv4Match" ? "IPv4" : "IPv6"];
+}
+
+export interface Prefix {
+  readonly address: Uint8Array;
+  /** 0: any. */
+  readonly length: number;
+}
+
+/** Source and destination. */
+export function prefixes(field: IpMatchField, order: Ipv4Order): [Prefix, Prefix] {
+  const { sourceIpPrefix, destinationIpPrefix } = field.value;
+  const one = (ip: number | Buffer, length: number): Prefix => {
+    const given = typeof ip === "number" ? ip !== 0 : ip.length > 0;
+    const address = typeof ip === "number" ? ipv4Bytes(ip, order) : given ? ip : new Uint8Array(IPV6_BITS / 8);
+    return { address, length: given && length === 0 ? address.length * 8 : length };
+  };
+  return [one(field.value.sourceIp, sourceIpPrefix), one(field.value.destinationIp, destinationIpPrefix)];
+}
+
+function prefixText({ address, length }: Prefix): string {
+  const whole = address.length === 4 ? IPV4_BITS : IPV6_BITS;
+  return length === whole ? addressText(address) : `${addressText(address)}/${length}`;
+}
+
+/** None, or one phrase. */
+export function macPhrase(pair: MacPair | undefined): string[] {
+  if (pair === undefined) return [];
+  const { sourceMac, destinationMac } = pair;
+  const parts = [
+    sourceMac.length > 0 ? `from ${macText(sourceMac)}` : "",
+    destinationMac.length > 0 ? `to ${macText(destinationMac)}` : "",
+  ];
+  const text = parts.filter((part) => part !== "").join(" ");
+  return text === "" ? [] : [text];
+}
+
+export function macText(mac: Buffer): string {
+  return mac.toString("hex").replace(/(..)(?=.)/g, "$1:");
+}
+
+export function hex(value: number, digits: number): string {
+  return `0x${value.toString(16).padStart(digits, "0")}`;
+}

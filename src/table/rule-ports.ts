@@ -1,0 +1,48 @@
+// Which UDP ports announce a tunnel header, beside the standard ones: those that decapsulating rules listen to.
+
+import type { NewRule } from "./rule.js";
+import { GENEVE_PORT, portOf, VXLAN_PORT } from "./rule-key.js";
+import { Header } from "./rule-memory.js";
+
+/** UDP-encapsulated ESP (RFC 3948): nothing else is looked for there. */
+const NAT_T_PORT = 4500;
+
+export class RulePorts {
+  readonly #users = new Map<number, { [Header.geneve]: number; [Header.vxlan]: number }>();
+
+  /** @param ports shared: by port, Header */
+  constructor(readonly ports: Uint8Array) {
+    ports[GENEVE_PORT] = Header.geneve;
+    ports[VXLAN_PORT] = Header.vxlan;
+  }
+
+  /** Of two kinds that listen to one port, the one that came last is announced. */
+  listen(rule: NewRule, users: 1 | -1): void {
+    const port = portOf(rule);
+    if (port === undefined || port === GENEVE_PORT || port === VXLAN_PORT) return;
+    const counts = this.#users.get(port) ?? { [Header.geneve]: 0, [Header.vxlan]: 0 };
+    this.#users.set(port, counts);
+    const own = headerOf(rule);
+    const other = own === Header.vxlan ? Header.geneve : Header.vxlan;
+    counts[own] += users;
+    if (users > 0) this.ports[port] = own;
+    else if (counts[own] === 0) this.ports[port] = counts[other] > 0 ? other : Header.none;
+    if (counts[own] + counts[other] === 0) this.#users.delete(port);
+  }
+
+  /** Whether the rule's port announces something else already. @param before what the rule replaces */
+  clashes(rule: NewRule, before: NewRule | undefined): boolean {
+    const port = portOf(rule);
+    if (port === undefined) return false;
+    if (port === NAT_T_PORT) return true;
+    const own = headerOf(rule);
+    if (port === GENEVE_PORT || port === VXLAN_PORT) return this.ports[port] !== own;
+    const others = this.#users.get(port)?.[own === Header.vxlan ? Header.geneve : Header.vxlan] ?? 0;
+    const itself = before !== undefined && portOf(before) === port && headerOf(before) !== own ? 1 : 0;
+    return others > itself;
+  }
+}
+
+function headerOf({ tunnel }: NewRule): Header.geneve | Header.vxlan {
+  return tunnel.kind === "vxlan-decap" ? Header.vxlan : Header.geneve;
+}
