@@ -3,6 +3,7 @@
 
 import { crc32c, finish, sum, type View } from "../wire/checksum.js";
 import { Sctp } from "../wire/sctp.js";
+import { Udp } from "../wire/udp.js";
 
 /** Bits of `flags`. */
 export const enum Offload {
@@ -23,7 +24,7 @@ export const enum Gso {
 /**
  * Finishes the checksum of the frame at `start`: the field holds the sum of the pseudo-header, the rest is to be added.
  * It may be an inner one; an outer UDP checksum, where there is one, was made to fit the finished inner one already.
- * Zero becomes 0xffff as in the kernel (skb_checksum_help): the same number, and for UDP not "none".
+ * UDP's zero becomes 0xffff: the same number, and not "none" (RFC 768). In TCP it stays, as network cards leave it.
  *
  * Offset 8 is that of SCTP alone, whose CRC32c is left unfinished by the same flag.
  * @returns false when the offsets lie outside the frame
@@ -38,6 +39,7 @@ export function finishChecksum(view: View, start: number, length: number, from: 
     for (let i = 0; i < 4; i++) view.bytes[at + Sctp.checksum + i] = crc >>> (8 * i);
     return true;
   }
-  view.halves[(at + offset) >> 1] = finish(sum(view, at, length - from)) || 0xffff;
+  const checksum = finish(sum(view, at, length - from));
+  view.halves[(at + offset) >> 1] = checksum === 0 && offset === Udp.checksum ? 0xffff : checksum;
   return true;
 }

@@ -58,6 +58,10 @@ t.test("a checksum of zero is written as 0xffff: in UDP zero means none", (t) =>
   view.halves.fill(0xffff, (HEADROOM + 34) >> 1, (HEADROOM + 42) >> 1);
   t.ok(finishChecksum(view, HEADROOM, 60, 34, 6));
   t.equal(view.halves[(HEADROOM + 40) >> 1], 0xffff);
+  view.bytes.fill(0);
+  view.halves.fill(0xffff, (HEADROOM + 34) >> 1, (HEADROOM + 54) >> 1);
+  t.ok(finishChecksum(view, HEADROOM, 60, 34, 16));
+  t.equal(view.halves[(HEADROOM + 50) >> 1], 0, "TCP has no such exception");
   t.end();
 });
 
