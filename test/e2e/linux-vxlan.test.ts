@@ -26,7 +26,7 @@ import {
   tunnels,
 } from "./peer.js";
 
-const BYTES = 3_000_000;
+const BYTES = 2_000_000;
 const SECONDS = 2;
 const DATAGRAMS = 50;
 t.test("Linux's vxlan device as the far end", { skip: noVxlan }, async (t) => {
@@ -74,7 +74,7 @@ async function tooBig(t: Test, bump: Bump, shape: Shape, port: number): Promise<
   const { net } = bump;
   for (const [part, link] of [["a", "eth0"] as const, ["b", "vx0"] as const]) net.sh(part, `ip link set ${link} mtu ${MTU}`);
   sluiceProgram(t, net, tunnels(shape));
-  await transfers(t, bump, port, BYTES / 3);
+  await transfers(t, bump, port, BYTES / 2);
   const fits = `mtu ${MTU - OUTSIDE[shape.family].overhead}`;
   t.match(net.sh("a", `ip route get ${B.ip4}`), fits, "a knows what fits IPv4");
   t.match(net.sh("a", `ip route get ${B.ip6}`), fits, "and IPv6");
