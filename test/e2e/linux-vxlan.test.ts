@@ -4,25 +4,31 @@ import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t, { type Test } from "tap";
-import { A, B, type Bump, runDevice } from "./bump.js";
+import { A, addsUp, B, type Bump, runDevice } from "./bump.js";
+import { idle, met } from "./device.js";
 import { noVxlan } from "./linux-vxlan.js";
 import type { Namespaces } from "./namespaces.js";
 import {
   calm,
+  DELETE,
   INNER_MAC,
   innerSession,
+  MTU,
   makePeers,
   NEAR_MAC,
   OUTSIDE,
   pings,
   ROUTES,
   type Shape,
+  sluiceProgram,
   throughTunnels,
   transfers,
+  tunnels,
 } from "./peer.js";
 
-const BYTES = 3_000_000;
+const BYTES = 2_000_000;
 const SECONDS = 2;
+const DATAGRAMS = 50;
 t.test("Linux's vxlan device as the far end", { skip: noVxlan }, async (t) => {
   const bump = await makePeers(t, [], "b", (net) => {
     for (const { far, near } of Object.values(OUTSIDE)) {
@@ -59,7 +65,36 @@ async function vxlan(t: Test, bump: Bump, shape: Shape, port: number): Promise<v
     await t.test("a session of the inner flow", (t) => innerSession(t, bump, port + 20, BYTES));
   });
   await throughTunnels(t, bump, shape, () => t.test("iperf3", (t) => iperf(t, net)), false);
+  await t.test("hosts whose MTU does not fit the tunnel", (t) => tooBig(t, bump, shape, port + 40));
   net.sh("b", "ip link del vx0");
+}
+
+/** The device tells a what fits, which heeds it, and puts together what Linux's vxlan device made too big and fragmented. */
+async function tooBig(t: Test, bump: Bump, shape: Shape, port: number): Promise<void> {
+  const { net } = bump;
+  for (const [part, link] of [["a", "eth0"] as const, ["b", "vx0"] as const]) net.sh(part, `ip link set ${link} mtu ${MTU}`);
+  sluiceProgram(t, net, tunnels(shape));
+  await transfers(t, bump, port, BYTES / 2);
+  const fits = `mtu ${MTU - OUTSIDE[shape.family].overhead}`;
+  t.match(net.sh("a", `ip route get ${B.ip4}`), fits, "a knows what fits IPv4");
+  t.match(net.sh("a", `ip route get ${B.ip6}`), fits, "and IPv6");
+  if (shape.family === 4) await t.test("fragments outside", (t) => fragments(t, bump, port));
+  await addsUp(t, bump);
+  sluiceProgram(t, net, DELETE);
+  net.sh("a", "ip route flush cache");
+}
+
+/** Linux fragments VXLAN over IPv4 only. */
+async function fragments(t: Test, { net, a, b, control }: Bump, port: number): Promise<void> {
+  // Else it learns from itself what fits, and fragments inside.
+  net.sh("b", `ip route add ${A.ip4}/32 dev vx0 src ${B.ip4} mtu lock ${MTU}`);
+  const before = await met(control, "reassembled");
+  const [here, there] = [await b.bind(B.ip4, port), await a.bind(A.ip4, port)];
+  await b.datagrams(here, A.ip4, port, DATAGRAMS, 4000, 500);
+  t.match(await a.received(there, DATAGRAMS), { distinct: DATAGRAMS, bytes: DATAGRAMS * 4000 }, "datagrams arrive");
+  await idle(control);
+  // Of the three inner fragments of each, two have the whole MTU; they come in two.
+  t.equal((await met(control, "reassembled")) - before, 2 * DATAGRAMS, "their fragments are put together");
 }
 
 async function iperf(t: Test, net: Namespaces): Promise<void> {

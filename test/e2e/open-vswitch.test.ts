@@ -20,7 +20,7 @@ import {
   transfers,
 } from "./peer.js";
 
-const BYTES = 1_000_000;
+const BYTES = 500_000;
 const SHAPES: readonly (Shape & { readonly options?: string })[] = [
   { kind: "geneve", family: 4, vni: 0xabcdef },
   { kind: "geneve", family: 6, vni: 1, next: "RECIRCULATE" },

@@ -104,7 +104,7 @@ export function tunnels({ kind, family, vni, next = "NONE" }: Shape): string {
 `;
 }
 
-const DELETE = `tunnels:
+export const DELETE = `tunnels:
   - { tunnel_id: ${OUT}, operation: DELETE }
   - { tunnel_id: ${BACK}, operation: DELETE }
 `;
