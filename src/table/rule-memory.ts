@@ -132,13 +132,16 @@ export const enum Rule {
   nextDead,
   /** Key: the words of the shape, masked. */
   key = 16,
-  /** Ethernet (14 bytes, then 2 unused), IP, UDP, tunnel header: at 4 × template bytes of the record. */
+  /** Ethernet (14 bytes, then 4 unused), IP, UDP, tunnel header: at 4 × template bytes of the record. */
   template = 48,
   size = 160,
 }
 
-/** Where the IP header of the template begins, in bytes from Rule.template. */
-export const TEMPLATE_IP = 16;
+/**
+ * Where the IP header of the template begins, in bytes from Rule.template: 2 past a multiple of 4, as in front of a frame that was
+ * received, so that it is copied by words.
+ */
+export const TEMPLATE_IP = 18;
 
 /** Rule.op. */
 export const enum Op {

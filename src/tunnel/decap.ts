@@ -82,7 +82,9 @@ export class Decapsulation {
 function badChecksum(burst: Burst, { base, version, transport: udp }: Headers, udpLength: number, settings: number): Fate {
   const { frames } = burst;
   const ip = base[Base.ip];
-  if (version === 4 && finish(sum(frames, ip, udp - ip)) !== 0) return Fate.outerChecksum;
+  if (version === 4 && finish(udp - ip === Ipv4.length ? plainSum(frames.halves, ip >> 1) : sum(frames, ip, udp - ip)) !== 0) {
+    return Fate.outerChecksum;
+  }
   if (frames.halves[(udp + Udp.checksum) >> 1] === 0) {
     return version === 4 || (settings & Settings.zeroChecksum) !== 0 ? Fate.count : Fate.outerChecksum;
   }
@@ -122,4 +124,20 @@ function combineEcn(burst: Burst, version: number, ip: number, outer: number): F
     bytes[at] = (bytes[at] & ~(3 << shift)) | (ecn << shift);
   }
   return Fate.count;
+}
+
+/** Sum of an IPv4 header without options. @param at in halves */
+function plainSum(halves: Uint16Array, at: number): number {
+  return (
+    halves[at] +
+    halves[at + 1] +
+    halves[at + 2] +
+    halves[at + 3] +
+    halves[at + 4] +
+    halves[at + 5] +
+    halves[at + 6] +
+    halves[at + 7] +
+    halves[at + 8] +
+    halves[at + 9]
+  );
 }

@@ -5,7 +5,7 @@
 // The frame stays where it is; its start moves into the headroom. VLAN tags move to the outer header, or stay inside.
 
 import type { Burst } from "../memory/burst.js";
-import { SCRATCH, SLOT } from "../memory/frames.js";
+import { type Frames, SCRATCH, SLOT } from "../memory/frames.js";
 import { Fate } from "../reason.js";
 import type { RuleLookup } from "../table/rule-lookup.js";
 import { Base, Rule, Settings, TEMPLATE_INNER_MAC, TEMPLATE_IP } from "../table/rule-memory.js";
@@ -26,7 +26,6 @@ const FLOW_LABEL_MASK = 0xfffff;
 const TAIL = 8;
 
 export class Encapsulation {
-  readonly #mac = new Uint16Array(6);
   readonly #tag = new Uint16Array(4);
   // Of the last packet
   /** Whether the outer packet must not be fragmented; over IPv6, which has no such bit, all the same. */
@@ -80,13 +79,18 @@ export class Encapsulation {
     }
 
     // Out of the way before they are overwritten: the original MACs and tags.
-    const mac = this.#mac;
-    for (let h = 0; h < 6; h++) mac[h] = halves[(start >> 1) + h];
+    const macs = start >> 1;
+    const m0 = halves[macs];
+    const m1 = halves[macs + 1];
+    const m2 = halves[macs + 2];
+    const m3 = halves[macs + 3];
+    const m4 = halves[macs + 4];
+    const m5 = halves[macs + 5];
     const tag = this.#tag;
     for (let h = 0; h < outerTags >> 1; h++) tag[h] = halves[((start + Ethernet.type) >> 1) + h];
     if (!ipPayload) {
       const inner = payload >> 1;
-      if (tags > 0) for (let h = 0; h < 6; h++) halves[inner + h] = mac[h];
+      if (tags > 0) writeMacs(halves, inner, m0, m1, m2, m3, m4, m5);
       const own = (record + Rule.template) * 2 + (TEMPLATE_INNER_MAC >> 1);
       if ((settings & Settings.innerDestination) !== 0) {
         for (let h = 0; h < 3; h++) halves[inner + h] = rules.recordHalves[own + h];
@@ -100,8 +104,7 @@ export class Encapsulation {
     const ip = payload - length;
     const template = (record + Rule.template) * 2;
     const from = template + (TEMPLATE_IP >> 1);
-    const to = ip >> 1;
-    for (let h = 0; h < length >> 1; h++) halves[to + h] = rules.recordHalves[from + h];
+    copyTemplate(burst.frames, ip, rules, from, length);
     const total = length + carried;
     const udp = ip + (ipv6 ? Ipv6.length : Ipv4.length);
     const udpLength = total - (udp - ip);
@@ -137,7 +140,7 @@ export class Encapsulation {
     const ethernet = ip - Ethernet.length - outerTags;
     const eth = ethernet >> 1;
     if ((settings & Settings.routed) !== 0) for (let h = 0; h < 6; h++) halves[eth + h] = rules.recordHalves[template + h];
-    else for (let h = 0; h < 6; h++) halves[eth + h] = mac[h];
+    else writeMacs(halves, eth, m0, m1, m2, m3, m4, m5);
     for (let h = 0; h < outerTags >> 1; h++) halves[eth + 6 + h] = tag[h];
     halves[(ip - 2) >> 1] = swap16(ipv6 ? EtherType.ipv6 : EtherType.ipv4);
     burst.wire[i] += payload + carried - ethernet - burst.length[i];
@@ -155,4 +158,44 @@ export class Encapsulation {
     burst.frames.bytes.copyWithin(to, start, start + length);
     return to;
   }
+}
+
+/** Both begin 2 past a multiple of 4, or the frame's place is another than in what was received. @param from in halves */
+function copyTemplate(
+  { halves, words }: Frames,
+  to: number,
+  { records, recordHalves }: RuleLookup,
+  from: number,
+  length: number,
+): void {
+  const target = to >> 1;
+  if ((to & 2) === 0) {
+    for (let h = 0; h < length >> 1; h++) halves[target + h] = recordHalves[from + h];
+    return;
+  }
+  halves[target] = recordHalves[from];
+  const first = (to + 2) >> 2;
+  const source = (from + 1) >> 1;
+  const n = (length - 4) >> 2;
+  for (let w = 0; w < n; w++) words[first + w] = records[source + w];
+  const last = (length >> 1) - 1;
+  halves[target + last] = recordHalves[from + last];
+}
+
+function writeMacs(
+  halves: Uint16Array,
+  at: number,
+  m0: number,
+  m1: number,
+  m2: number,
+  m3: number,
+  m4: number,
+  m5: number,
+): void {
+  halves[at] = m0;
+  halves[at + 1] = m1;
+  halves[at + 2] = m2;
+  halves[at + 3] = m3;
+  halves[at + 4] = m4;
+  halves[at + 5] = m5;
 }

@@ -52,6 +52,8 @@ for (const version of ["v1", "v1alpha"]) {
           "grpc.reflection.v1alpha.ServerReflection",
           "openoffload.v2.SessionTable",
           "sluice.v1.Device",
+          "sluice.v1.Tunnels",
+          "tunneloffload.v2.IpTunnelService",
         ],
       },
       {
@@ -63,6 +65,8 @@ for (const version of ["v1", "v1alpha"]) {
           "grpc/reflection/v1alpha/reflection.proto",
           "openoffload.proto",
           "sluice.proto",
+          "sluice_tunnel.proto",
+          "tunneloffload.proto",
         ],
         missing: [],
       },

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import t from "tap";
+import { POSITIONS } from "../../src/memory/burst.js";
 import { CaptureReader, CaptureWriter } from "../../src/port/capture.js";
 import { noScapy, positions, Rig, scapyRead, writePcap } from "./rig.js";
 
@@ -43,7 +44,7 @@ t.test("a writer takes no frames from outside of the frame memory, a reader puts
   rig.burst.reset(0);
   rig.burst.length[0] = 60;
   t.doesNotThrow(() => write(positions(1), 1));
-  for (const position of [-1, 64, 1 << 30]) t.throws(() => write(Int32Array.of(position), 1));
+  for (const position of [-1, POSITIONS, 1 << 30]) t.throws(() => write(Int32Array.of(position), 1));
   t.throws(() => write(positions(1), 2));
   rig.burst.length[0] = -1;
   t.throws(() => write(positions(1), 1));
@@ -54,10 +55,10 @@ t.test("a writer takes no frames from outside of the frame memory, a reader puts
   t.throws(() => write(positions(1), 1), { code: "file", message: /Bad file descriptor/ });
   const reader = new CaptureReader(join(dir, "in.pcap"), 9216, rig.tell);
   rig.burst.n = 1;
-  t.throws(() => reader.read(rig.burst, 64, Number.POSITIVE_INFINITY, 0), /too short/, "more than there are positions");
+  t.throws(() => reader.read(rig.burst, POSITIONS, Number.POSITIVE_INFINITY, 0), /too short/, "more than there are positions");
   reader.close();
   reader.close();
   rig.burst.n = 0;
-  t.equal(reader.read(rig.burst, 64, Number.POSITIVE_INFINITY, 0), 0, "closed");
+  t.equal(reader.read(rig.burst, POSITIONS, Number.POSITIVE_INFINITY, 0), 0, "closed");
   t.end();
 });
