@@ -172,6 +172,9 @@ export const REASONS: readonly Reason[] = list({
   ],
 });
 
+/** Indexed by Fate: 1 for those that send nothing. */
+export const ENDS = Uint8Array.from(REASONS, ({ kind }) => (kind === "drop" || kind === "consumed" ? 1 : 0));
+
 function list(table: Record<Exclude<Fate, Fate.count>, [string, FateKind, string]>): readonly Reason[] {
   return Object.values(table).map(([name, kind, sentence]) => ({ name, kind, sentence }));
 }

@@ -2,7 +2,6 @@
 
 import type { Config, MemoryDriver, PortConfig } from "../config/config.js";
 import { DEFAULTS } from "../config/defaults.js";
-import { DEFAULT_SETTINGS } from "../table/rule.js";
 import { Action, type NewSession } from "../table/session.js";
 
 /** `source`: frames that uplink 1 receives over and over. */
@@ -23,7 +22,7 @@ export function benchConfig(capacity: number, workers: number, source?: SharedAr
     ],
     nextHops: [],
     routes: [],
-    tunnels: { ...DEFAULTS.tunnels, geneve: DEFAULT_SETTINGS, vxlan: DEFAULT_SETTINGS },
+    tunnels: { ...DEFAULTS.tunnels, geneve: DEFAULTS.tunnel, vxlan: DEFAULTS.tunnel },
     mtu: DEFAULTS.mtu,
     reassembly: DEFAULTS.reassembly,
     grpc: DEFAULTS.grpc,

@@ -5,6 +5,7 @@
 // `memory/rules/…`: what matching costs: 10 rules of 10 shapes, and 65,536 of the same shapes.
 
 import { randomBytes } from "node:crypto";
+import { DEFAULTS } from "../config/defaults.js";
 import { createCore } from "../main/core.js";
 import { BURST, Burst } from "../memory/burst.js";
 import { Frames, slotStart } from "../memory/frames.js";
@@ -15,7 +16,7 @@ import { Topology } from "../stage/topology.js";
 import { TunnelStage } from "../stage/tunnel.js";
 import { hashKey } from "../table/flow.js";
 import { Routes } from "../table/route.js";
-import { DEFAULT_SETTINGS, type NewRule, Next, type RuleMatch, type Tunnel } from "../table/rule.js";
+import { type NewRule, Next, type RuleMatch, type Tunnel } from "../table/rule.js";
 import { RuleLookup } from "../table/rule-lookup.js";
 import { allocateRules } from "../table/rule-memory.js";
 import { RuleStatus, RuleTable } from "../table/rule-table.js";
@@ -56,7 +57,7 @@ const rule = (id: number, match: RuleMatch, tunnel: Tunnel, next = Next.forward)
   match,
   next,
   tunnel,
-  settings: DEFAULT_SETTINGS,
+  settings: DEFAULTS.tunnel,
 });
 const toHost = (n: number): RuleMatch => ({ ip: { ipv6: false, destination: { address: destination(n), length: 32 } } });
 const toOuter = { ipv6: false, destination: { address: OUTER.destination, length: 32 } };

@@ -18,10 +18,8 @@ export const DEFAULTS = {
   /** An Ethernet jumbo frame of 9,216 bytes. */
   maxFrame: 9_216,
   tunnels: { capacity: 65_536, failClosed: 60 },
-  /** Port 0: the protocol's own. */
-  encapsulation: { udpPort: 0, udpChecksum: "default" },
-  outer: { df: "copy", ttl: 64, dscp: "copy", ecn: "normal" },
-  innerVlan: "move",
+  /** What tunnels begin with. Port 0: the protocol's own. */
+  tunnel: { udpPort: 0, udpChecksum: "default", df: "copy", ttl: 64, dscp: "copy", ecn: "normal", innerVlan: "move" },
   mtu: { onExceed: "icmp", icmpRate: 100 },
   reassembly: { memory: 4 << 20, timeout: 30, perSource: 64 },
   sessions: {

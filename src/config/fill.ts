@@ -76,14 +76,15 @@ function fillTls({ cert, key, clientCa }: NonNullable<Options["grpc"]>): TlsConf
 }
 
 function fillTunnel({ outer, innerVlan }: Options, kind: Options["geneve"]): TunnelDefaults {
+  const defaults = DEFAULTS.tunnel;
   return {
-    udpPort: kind?.udpPort ?? DEFAULTS.encapsulation.udpPort,
-    udpChecksum: kind?.udpChecksum ?? DEFAULTS.encapsulation.udpChecksum,
-    df: outer?.df ?? DEFAULTS.outer.df,
-    ttl: outer?.ttl ?? DEFAULTS.outer.ttl,
-    dscp: outer?.dscp ?? DEFAULTS.outer.dscp,
-    ecn: outer?.ecn ?? DEFAULTS.outer.ecn,
-    innerVlan: innerVlan ?? DEFAULTS.innerVlan,
+    udpPort: kind?.udpPort ?? defaults.udpPort,
+    udpChecksum: kind?.udpChecksum ?? defaults.udpChecksum,
+    df: outer?.df ?? defaults.df,
+    ttl: outer?.ttl ?? defaults.ttl,
+    dscp: outer?.dscp ?? defaults.dscp,
+    ecn: outer?.ecn ?? defaults.ecn,
+    innerVlan: innerVlan ?? defaults.innerVlan,
   };
 }
 

@@ -4,6 +4,7 @@
 // host's; a prefix without address is that of the zero address.
 
 import type { IpMatch, MacMatch, OuterAddresses, Prefix } from "../table/rule.js";
+import { prefixMask } from "../wire/bytes.js";
 import { bytesField, IPV6_BYTES, MAC_BYTES } from "./bytes-field.js";
 import type { IPV4Match, IPV4Pair, IPV6Match, IPV6Pair, MacPair } from "./gen/tunneloffload.js";
 import { addressText, type Ipv4Order, ipv4Bytes, ipv4Value } from "./translate.js";
@@ -109,7 +110,7 @@ function toPrefix(address: Uint8Array, given: boolean, length: number, bits: num
   if (length > bits) throw invalidField(`${at}_prefix ${length} is past ${bits}: give 0 to ${bits}`);
   if (!given && length === 0) return undefined;
   const prefix = length === 0 ? bits : length;
-  if (address.some((byte, i) => (byte & (0xff >>> Math.min(8, Math.max(0, prefix - i * 8)))) !== 0)) {
+  if (address.some((byte, i) => (byte & ~prefixMask(prefix, i)) !== 0)) {
     throw invalidField(
       `${at} ${addressText(address)} has bits set beyond its prefix of ${prefix}: clear them, or give a longer one`,
     );

@@ -1,6 +1,8 @@
 // MatchCriteria, to a rule's match and back (api.md 11, datapath.md "Tunnel stage").
 
 import type { HeaderMatch, RuleMatch } from "../table/rule.js";
+import { EtherType } from "../wire/ethernet.js";
+import { Geneve } from "../wire/geneve.js";
 import type { MatchCriteria } from "./gen/tunneloffload.js";
 import type { Ipv4Order } from "./translate.js";
 import { fromIpMatch, fromMac, toIpMatch, toMac } from "./tunnel-address.js";
@@ -16,11 +18,9 @@ export interface MatchNames {
 }
 
 const VLAN_MAX = 4094;
-const VNI_MAX = 0xff_ffff;
+/** 24 bits. */
+export const VNI_MAX = 0xff_ffff;
 const ETHERTYPE_MAX = 0xffff;
-const TRANSPARENT_ETHERNET = 0x6558;
-const IPV4 = 0x0800;
-const IPV6 = 0x86dd;
 
 export function toMatch(criteria: MatchCriteria, names: MatchNames): RuleMatch {
   const at = "match_criteria";
@@ -77,10 +77,10 @@ function toHeader(field: MatchCriteria["match"], order: Ipv4Order): HeaderMatch 
   if (field.$case === "vxlanMatch") return { kind: "vxlan", vni, mac, ip };
   const { protocolType: protocol } = field.value;
   if (protocol > ETHERTYPE_MAX) throw invalidField(`${at}.protocol_type ${protocol} is past ${ETHERTYPE_MAX}: it has 16 bits`);
-  if (protocol !== 0 && protocol !== TRANSPARENT_ETHERNET && mac !== undefined) {
+  if (protocol !== 0 && protocol !== Geneve.ethernet && mac !== undefined) {
     throw invalidField(`${at}.mac_match needs Ethernet inside: leave protocol_type away or give 0x6558`);
   }
-  if (ip !== undefined && protocol === (ip.ipv6 ? IPV4 : IPV6)) {
+  if (ip !== undefined && protocol === (ip.ipv6 ? EtherType.ipv4 : EtherType.ipv6)) {
     throw invalidField(`${at}.protocol_type says IPv${ip.ipv6 ? 4 : 6} and its ip_match IPv${ip.ipv6 ? 6 : 4}: give one of them`);
   }
   return { kind: "geneve", vni, protocol, mac, ip };

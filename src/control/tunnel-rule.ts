@@ -4,6 +4,8 @@
 // Leniency that clients need: option_length is advisory; inner MACs of an encapsulation that carries IP are ignored.
 
 import type { NewRule, Next, Tunnel, TunnelSettings } from "../table/rule.js";
+import { EtherType } from "../wire/ethernet.js";
+import { Geneve as GeneveHeader, GeneveOptionField } from "../wire/geneve.js";
 import type { VxlanEncap, VxlanTunnelRequest } from "./gen/sluice_tunnel.js";
 import {
   Action,
@@ -23,7 +25,7 @@ import {
   notSupported,
   tooManyOptions,
 } from "./tunnel-fault.js";
-import { fromMatch, type MatchNames, toMatch } from "./tunnel-match.js";
+import { fromMatch, type MatchNames, toMatch, VNI_MAX } from "./tunnel-match.js";
 
 /** A request of either service. */
 export interface TunnelRequest extends Omit<IpTunnelRequest, "tunnel"> {
@@ -41,13 +43,7 @@ export interface TunnelNames extends MatchNames {
 export const MAX_OPTIONS = 63;
 const MAX_WORDS = 63;
 const WORD = 4;
-const OPTION_HEADER = 4;
 const MAX_DATA = 124;
-const CRITICAL = 0x80;
-const VNI_MAX = 0xff_ffff;
-const ETHERNET = 0x6558;
-const IPV4 = 0x0800;
-const IPV6 = 0x86dd;
 
 /** @param settings of the rule that it replaces; undefined: what the configuration says */
 export function toRule(request: TunnelRequest, names: TunnelNames, settings?: TunnelSettings): NewRule {
@@ -60,7 +56,11 @@ export function toRule(request: TunnelRequest, names: TunnelNames, settings?: Tu
   }
   const match = toMatch(request.matchCriteria, names);
   const tunnel = toTunnel(request, names);
-  if (tunnel.kind === "geneve-encap" && tunnel.protocol !== ETHERNET && match.ip?.ipv6 === (tunnel.protocol === IPV4)) {
+  if (
+    tunnel.kind === "geneve-encap" &&
+    tunnel.protocol !== GeneveHeader.ethernet &&
+    match.ip?.ipv6 === (tunnel.protocol === EtherType.ipv4)
+  ) {
     const [carried, matched] = match.ip.ipv6 ? ["IPv4", "IPv6"] : ["IPv6", "IPv4"];
     throw invalidCapabilities(
       `geneve_encap.protocol_type carries ${carried} and match_criteria matches ${matched}: give one of them`,
@@ -143,8 +143,8 @@ function toGeneve({ encapDecap }: Geneve, vxlan: boolean, names: MatchNames): Tu
 function toGeneveEncap(encap: GeneveEncap, names: MatchNames): Tunnel {
   const { vni, protocolType } = encap;
   if (vni > VNI_MAX) throw invalidGeneveField(`geneve_encap.vni ${vni} is past ${VNI_MAX}: it has 24 bits`);
-  const protocol = protocolType === 0 ? ETHERNET : protocolType;
-  if (protocol !== ETHERNET && protocol !== IPV4 && protocol !== IPV6) {
+  const protocol = protocolType === 0 ? GeneveHeader.ethernet : protocolType;
+  if (protocol !== GeneveHeader.ethernet && protocol !== EtherType.ipv4 && protocol !== EtherType.ipv6) {
     const found = `0x${protocol.toString(16)}`;
     throw invalidGeneveField(
       `geneve_encap.protocol_type ${found}: give 0x6558 (Ethernet, also 0), 0x0800 (IPv4) or 0x86dd (IPv6)`,
@@ -156,20 +156,20 @@ function toGeneveEncap(encap: GeneveEncap, names: MatchNames): Tunnel {
     );
   }
   const options = encap.geneveOption.map(toOption);
-  const words = options.reduce((sum, { data }) => sum + (OPTION_HEADER + data.length) / WORD, 0);
+  const words = options.reduce((sum, { data }) => sum + (GeneveOptionField.length + data.length) / WORD, 0);
   if (words > MAX_WORDS) {
     throw tooManyOptions(
       `geneve_encap.geneve_option has ${words} words of 4 bytes in all: give at most ${MAX_WORDS}, headers included`,
     );
   }
-  if (encap.criticalOptionPresent && !options.some(({ type }) => (type & CRITICAL) !== 0)) {
+  if (encap.criticalOptionPresent && !options.some(({ type }) => (type & GeneveOptionField.critical) !== 0)) {
     throw invalidGeneveField(
       "geneve_encap.critical_option_present is set, and no option has the critical bit (0x80) in its type: set that, or leave this away",
     );
   }
   const outer = toOuter(encap.ip, names.ipv4Order, "geneve_encap", invalidGeneveField);
   const mac = toMac(encap.innerMacPair, "geneve_encap.inner_mac_pair", invalidGeneveField);
-  const innerMac = protocol === ETHERNET ? (mac ?? {}) : {};
+  const innerMac = protocol === GeneveHeader.ethernet ? (mac ?? {}) : {};
   return { kind: "geneve-encap", outer, vni, protocol, innerMac, control: encap.controlPacket, options };
 }
 
@@ -178,9 +178,9 @@ function fromGeneveEncap(tunnel: Extract<Tunnel, { kind: "geneve-encap" }>, name
   return {
     ip: fromOuter(outer, names.ipv4Order),
     innerMacPair: fromMac(innerMac),
-    optionLength: options.reduce((sum, { data }) => sum + (OPTION_HEADER + data.length) / WORD, 0),
+    optionLength: options.reduce((sum, { data }) => sum + (GeneveOptionField.length + data.length) / WORD, 0),
     controlPacket: control,
-    criticalOptionPresent: options.some(({ type }) => (type & CRITICAL) !== 0),
+    criticalOptionPresent: options.some(({ type }) => (type & GeneveOptionField.critical) !== 0),
     vni,
     protocolType: protocol,
     geneveOption: options.map(({ class: optionClass, type, data }) => ({

@@ -5,9 +5,9 @@
 // fast clients write, slots in their grace period are bounded.
 
 import type { BaseLogger } from "pino";
-import type { NewRule, TunnelSettings } from "../table/rule.js";
+import { isDecap, type NewRule, type TunnelSettings } from "../table/rule.js";
 import { RuleStatus, type RuleTable } from "../table/rule-table.js";
-import { AddTunnelStatus, Operation } from "./gen/tunneloffload.js";
+import { Operation } from "./gen/tunneloffload.js";
 import {
   alreadyExists,
   invalidCapabilities,
@@ -149,8 +149,7 @@ export class TunnelWriter {
       const { id, fault } = outcomes[i] as Outcome;
       if (fault !== undefined || step instanceof TunnelFault || step.kind !== "create") return [];
       const { match, tunnel } = step.rule;
-      const decap = tunnel.kind === "geneve-decap" || tunnel.kind === "vxlan-decap";
-      return decap && match.ip?.destination === undefined ? [id] : [];
+      return isDecap(tunnel) && match.ip?.destination === undefined ? [id] : [];
     });
     if (open.length === 0) return;
     const shown = open.length > 4 ? `${open.slice(0, 4).join(", ")} and ${open.length - 4} more` : open.join(", ");
@@ -246,8 +245,4 @@ function unknownMatch(id: bigint): TunnelFault {
 
 function clash({ settings }: NewRule): string {
   return `UDP port ${settings.udpPort} is where other tunnels of the device expect another header: choose another udp_port`;
-}
-
-export function statusOf(outcome: Outcome): AddTunnelStatus {
-  return outcome.fault?.status ?? AddTunnelStatus._TUNNEL_ACCEPTED;
 }

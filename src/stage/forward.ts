@@ -1,7 +1,7 @@
 // Forward: sorts the frames of a burst by the port they leave by, in order. Dropped frames are in no list.
 
 import { BURST, type Burst, POSITIONS } from "../memory/burst.js";
-import { Fate, REASONS } from "../reason.js";
+import { ENDS, Fate } from "../reason.js";
 
 export class Departures {
   /** By port: positions in the burst, in order. */
@@ -10,8 +10,6 @@ export class Departures {
   readonly rest: readonly Int32Array[];
   /** By port: how many of them. */
   readonly counts: Int32Array;
-  /** 1 for each Fate that sends nothing. */
-  readonly #ends = Uint8Array.from(REASONS, (reason) => (reason.kind === "drop" || reason.kind === "consumed" ? 1 : 0));
 
   constructor(ports: number) {
     this.lists = Array.from({ length: ports }, () => new Int32Array(POSITIONS));
@@ -23,13 +21,12 @@ export class Departures {
   sort(burst: Burst, from = 0, to = burst.n): void {
     const { fate, egress, parent } = burst;
     const { counts, lists } = this;
-    const ends = this.#ends;
     counts.fill(0);
     const madeEnd = BURST + burst.made;
     let m = BURST;
     for (let i = from; i < to; i++) {
       const port = egress[i];
-      if (ends[fate[i]] === 0) {
+      if (ENDS[fate[i]] === 0) {
         if (port < 0) fate[i] = Fate.noPeer;
         else lists[port][counts[port]++] = i;
       }
@@ -46,7 +43,7 @@ export class Departures {
     counts.fill(0);
     for (let k = 0; k < n; k++) {
       const i = list[k];
-      if (this.#ends[burst.fate[i]] === 1) continue;
+      if (ENDS[burst.fate[i]] === 1) continue;
       const port = burst.egress[i];
       lists[port][counts[port]++] = i;
     }

@@ -14,7 +14,7 @@ import { SLOT } from "../memory/frames.js";
 import { Fate } from "../reason.js";
 import { flowWord } from "../table/flow.js";
 import { be16 } from "../wire/bytes.js";
-import { Esp } from "../wire/esp.js";
+import { Esp, hasSpi } from "../wire/esp.js";
 import { Ethernet, EtherType, Vlan } from "../wire/ethernet.js";
 import { Geneve } from "../wire/geneve.js";
 import { Ipv4, Protocol } from "../wire/ipv4.js";
@@ -127,10 +127,7 @@ function udpMiss(bytes: Uint8Array, l4: number, l4End: number): Fate {
   if (port === Geneve.port) return Fate.noRuleGeneve;
   if (port === Vxlan.port) return Fate.noRuleVxlan;
   const payload = l4 + Udp.length;
-  // A zero SPI is IKE's marker (RFC 3948 section 2.2).
-  return port === Esp.port && payload + Esp.length <= l4End && (be16(bytes, payload) | be16(bytes, payload + 2)) !== 0
-    ? Fate.noRuleEsp
-    : Fate.noSession;
+  return port === Esp.port && payload + Esp.length <= l4End && hasSpi(bytes, payload) ? Fate.noRuleEsp : Fate.noSession;
 }
 
 /**

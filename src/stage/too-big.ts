@@ -12,14 +12,14 @@
 
 import { BURST, type Burst, MADE } from "../memory/burst.js";
 import { type Counters, PortCounter } from "../memory/counters.js";
-import { Fate, REASONS } from "../reason.js";
+import { ENDS, Fate } from "../reason.js";
 import { TunnelLane } from "../table/rule-memory.js";
 import { fragment, fragmentsOf } from "../tunnel/fragment.js";
 import type { Identification } from "../tunnel/identification.js";
 import type { Origins } from "../tunnel/origin.js";
 import { packetTooBig } from "../tunnel/packet-too-big.js";
 import { be16 } from "../wire/bytes.js";
-import { Ethernet, EtherType, Vlan } from "../wire/ethernet.js";
+import { behindTags, Ethernet, EtherType } from "../wire/ethernet.js";
 import { Ipv4 } from "../wire/ipv4.js";
 import { Ipv6 } from "../wire/ipv6.js";
 import type { Topology } from "./topology.js";
@@ -36,7 +36,6 @@ export class TooBig {
   /** Byte offset of the outermost IP header, by position. */
   readonly #ip = new Int32Array(BURST);
   readonly #length = new Int32Array(BURST);
-  readonly #ends = Uint8Array.from(REASONS, ({ kind }) => (kind === "drop" || kind === "consumed" ? 1 : 0));
   /** Token bucket: messages that may be sent now, and when that was reckoned. */
   #tokens: number;
   #reckoned = 0;
@@ -60,7 +59,7 @@ export class TooBig {
     const { depth } = this.origins;
     const { mtu } = this.topology;
     for (let i = 0; i < n; i++) {
-      if (depth[i] <= 0 || this.#ends[fate[i]] === 1 || egress[i] < 0) continue;
+      if (depth[i] <= 0 || ENDS[fate[i]] === 1 || egress[i] < 0) continue;
       if (length[i] - Ethernet.length > mtu[egress[i]]) this.#look(burst, i, mtu[egress[i]]);
     }
     return this.n > 0;
@@ -69,10 +68,7 @@ export class TooBig {
   #look(burst: Burst, i: number, mtu: number): void {
     const { origins } = this;
     const { bytes } = burst.frames;
-    let ip = burst.offset[i] + Ethernet.length;
-    for (let type = be16(bytes, ip - 2); type === EtherType.vlan || type === EtherType.qinq; type = be16(bytes, ip - 2)) {
-      ip += Vlan.length;
-    }
+    const ip = behindTags(bytes, burst.offset[i], burst.offset[i] + burst.length[i]);
     const outer6 = be16(bytes, ip - 2) === EtherType.ipv6;
     const length = outer6 ? Ipv6.length + be16(bytes, ip + Ipv6.payloadLength) : be16(bytes, ip + Ipv4.totalLength);
     if (length <= mtu) return;

@@ -18,7 +18,7 @@ import { Identification } from "../tunnel/identification.js";
 import { Origins } from "../tunnel/origin.js";
 import { Reassembly, type ReassemblyOptions } from "../tunnel/reassembly.js";
 import { be16 } from "../wire/bytes.js";
-import { Ethernet, EtherType, Vlan } from "../wire/ethernet.js";
+import { behindTags, Ethernet, EtherType, isTag, Vlan } from "../wire/ethernet.js";
 import { Ipv4, Protocol } from "../wire/ipv4.js";
 import { Ipv6 } from "../wire/ipv6.js";
 import { TooBig, type TooBigOptions } from "./too-big.js";
@@ -122,7 +122,7 @@ export class TunnelStage {
       lane = records[record + Rule.lane] << TunnelLane.shift;
       const next = (op >>> Op.nextShift) & Op.nextMask;
       const procedure: Procedure = op & Op.procedureMask;
-      const encap = procedure === Procedure.geneveEncap || procedure === Procedure.vxlanEncap;
+      const encap = isEncap(procedure);
       if (limited && (encap || next === Next.recirculate)) {
         if (last === 0) origins.keep(burst, i, headers);
         if (!encap) origins.keepBytes(burst, i, headers);
@@ -144,8 +144,7 @@ export class TunnelStage {
     if (reassembly === undefined) return Fate.count;
     reassembly.whole = false;
     if (this.#headers.protocol !== Protocol.udp) return Fate.count;
-    const procedure: Procedure = slot < 0 ? 0 : this.rules.records[slot * Rule.size + Rule.op] & Op.procedureMask;
-    const ours = procedure === Procedure.geneveDecap || procedure === Procedure.vxlanDecap;
+    const ours = slot >= 0 && !isEncap(this.rules.records[slot * Rule.size + Rule.op] & Op.procedureMask);
     return reassembly.take(burst, i, this.#headers, ingress, ours);
   }
 
@@ -153,10 +152,9 @@ export class TunnelStage {
     const { lanes } = this.rules;
     const headers = this.#headers;
     const length = burst.wire[i];
-    let fate =
-      procedure === Procedure.geneveEncap || procedure === Procedure.vxlanEncap
-        ? this.#encapsulation.apply(burst, i, headers, slot)
-        : this.#decapsulation.apply(burst, i, headers, slot, procedure === Procedure.vxlanDecap);
+    let fate = isEncap(procedure)
+      ? this.#encapsulation.apply(burst, i, headers, slot)
+      : this.#decapsulation.apply(burst, i, headers, slot, procedure === Procedure.vxlanDecap);
     if (fate === Fate.geneveControl) {
       fate = this.#control(burst, i);
       // Not the tunnel's: the application counts it.
@@ -183,7 +181,9 @@ export class TunnelStage {
       burst.egress[i] = records[record + Rule.egress];
       return Fate.tunneled;
     }
-    const route = this.routes.size === 0 ? -1 : this.#route(burst, i);
+    // For an outer destination of ours, compile() has asked already.
+    const asked = records[record + Rule.length] > 0;
+    const route = asked || this.routes.size === 0 ? -1 : this.#route(burst, i);
     if (route >= 0) {
       this.routes.write(route, halves, start);
       burst.egress[i] = this.routes.port[route];
@@ -198,13 +198,9 @@ export class TunnelStage {
 
   #route(burst: Burst, i: number): number {
     const { bytes } = burst.frames;
-    let at = burst.offset[i] + Ethernet.length;
     const end = burst.offset[i] + burst.length[i];
-    let type = be16(bytes, at - 2);
-    while ((type === EtherType.vlan || type === EtherType.qinq) && at + Vlan.length <= end) {
-      at += Vlan.length;
-      type = be16(bytes, at - 2);
-    }
+    const at = behindTags(bytes, burst.offset[i], end);
+    const type = be16(bytes, at - 2);
     if (type === EtherType.ipv4 && at + Ipv4.length <= end) return this.routes.findAt(bytes, at + Ipv4.destination, 4);
     if (type === EtherType.ipv6 && at + Ipv6.length <= end) return this.routes.findAt(bytes, at + Ipv6.destination, 16);
     return -1;
@@ -230,6 +226,10 @@ export class TunnelStage {
   }
 }
 
+function isEncap(procedure: Procedure): boolean {
+  return procedure === Procedure.geneveEncap || procedure === Procedure.vxlanEncap;
+}
+
 /** As Meta.ingress: the frame as received. */
 function ingressOf(burst: Burst, i: number): number {
   const { bytes } = burst.frames;
@@ -237,7 +237,7 @@ function ingressOf(burst: Burst, i: number): number {
   let vlan = 0;
   if (burst.length[i] >= Ethernet.length + Vlan.length) {
     const type = be16(bytes, start + Ethernet.type);
-    if (type === EtherType.vlan || type === EtherType.qinq) vlan = be16(bytes, start + Ethernet.length) & Vlan.idMask;
+    if (isTag(type)) vlan = be16(bytes, start + Ethernet.length) & Vlan.idMask;
   }
   return (burst.port[i] << 16) | vlan;
 }

@@ -4,7 +4,7 @@
 // Control counts as rules come and go, workers read. Rules that match on an earlier tunnel are left out: fragments are only looked
 // at as they come in.
 
-import type { NewRule } from "./rule.js";
+import { isDecap, type NewRule } from "./rule.js";
 
 const BUCKETS = 1024;
 /** Words for one IP version: rules that take any destination, then those of each bucket. */
@@ -23,8 +23,7 @@ export class DecapFilter {
 
   /** @param by 1 for a rule that comes, -1 for one that goes */
   count({ match, tunnel }: NewRule, by: 1 | -1): void {
-    const decap = tunnel.kind === "geneve-decap" || tunnel.kind === "vxlan-decap";
-    if (!decap || match.tunnelId !== undefined) return;
+    if (!isDecap(tunnel) || match.tunnelId !== undefined) return;
     const destination = match.ip?.destination;
     for (const family of [4, 16]) {
       if (match.ip !== undefined && match.ip.ipv6 !== (family === 16)) continue;

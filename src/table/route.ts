@@ -3,6 +3,8 @@
 //
 // One hash table for both families; a lookup asks once for each prefix length that occurs, the longest first.
 
+import { prefixMask } from "../wire/bytes.js";
+
 export interface Route {
   /** 4 or 16 bytes in network order. */
   readonly address: Uint8Array;
@@ -91,10 +93,7 @@ export class Routes {
   }
 
   #mask(length: number): void {
-    for (let b = 0; b < 16; b++) {
-      const bits = Math.min(8, Math.max(0, length - b * 8));
-      this.#bytes[b] &= ~(0xff >>> bits);
-    }
+    for (let b = 0; b < 16; b++) this.#bytes[b] &= prefixMask(length, b);
   }
 
   #search(tag: number): number {

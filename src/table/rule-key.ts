@@ -1,6 +1,13 @@
 // What a rule looks at, as words to gather from a packet (cold): its shape, and the values of its own.
 
-import type { HeaderMatch, IpMatch, MacMatch, NewRule, Prefix } from "./rule.js";
+import { prefixMask } from "../wire/bytes.js";
+import { Esp } from "../wire/esp.js";
+import { Ethernet, EtherType } from "../wire/ethernet.js";
+import { Geneve } from "../wire/geneve.js";
+import { Ipv4 } from "../wire/ipv4.js";
+import { Ipv6 } from "../wire/ipv6.js";
+import { Vxlan } from "../wire/vxlan.js";
+import { type HeaderMatch, type IpMatch, isDecap, type MacMatch, type NewRule, type Prefix } from "./rule.js";
 import { Base, Class, Header, Meta } from "./rule-memory.js";
 
 export interface RuleKey {
@@ -14,19 +21,6 @@ export interface RuleKey {
   readonly rank: number;
 }
 
-/** UDP ports without TunnelSettings.udpPort (IANA). */
-export const GENEVE_PORT = 6081;
-export const VXLAN_PORT = 4789;
-
-const ETHERNET_DESTINATION = 0;
-const ETHERNET_SOURCE = 6;
-const IPV4 = { source: 12, destination: 16 };
-const IPV6 = { source: 8, destination: 24 };
-const ESP_SPI = 0;
-const ESP_SEQUENCE = 4;
-const GENEVE_PROTOCOL = 2;
-/** Of Geneve and VXLAN alike. */
-const VNI = 4;
 /** Rank: tunnel_id present, then how many fields, then how long their prefixes are. */
 const RANK_TUNNEL = 1 << 20;
 const RANK_FIELD = 1 << 12;
@@ -58,41 +52,40 @@ export function ruleKey(rule: NewRule, tunnelOf: (id: bigint) => number): RuleKe
 
 /** UDP port that a decapsulating rule listens to. */
 export function portOf({ tunnel, settings }: NewRule): number | undefined {
-  if (tunnel.kind === "geneve-decap") return settings.udpPort || GENEVE_PORT;
-  return tunnel.kind === "vxlan-decap" ? settings.udpPort || VXLAN_PORT : undefined;
+  if (tunnel.kind === "geneve-decap") return settings.udpPort || Geneve.port;
+  return tunnel.kind === "vxlan-decap" ? settings.udpPort || Vxlan.port : undefined;
 }
 
 /** UDP port of what a rule looks for without decapsulating it: others may listen elsewhere, by their own settings. */
 function announcedBy(header: HeaderMatch | undefined): number | undefined {
-  return header?.kind === "geneve" ? GENEVE_PORT : header?.kind === "vxlan" ? VXLAN_PORT : undefined;
+  return header?.kind === "geneve" ? Geneve.port : header?.kind === "vxlan" ? Vxlan.port : undefined;
 }
 
 function macBits(bits: Bits, base: Base, mac: MacMatch | undefined): void {
-  if (mac?.destination !== undefined) bits.field(base, ETHERNET_DESTINATION, mac.destination);
-  if (mac?.source !== undefined) bits.field(base, ETHERNET_SOURCE, mac.source);
+  if (mac?.destination !== undefined) bits.field(base, Ethernet.destination, mac.destination);
+  if (mac?.source !== undefined) bits.field(base, Ethernet.source, mac.source);
 }
 
 function ipBits(bits: Bits, base: Base, ip: IpMatch | undefined): void {
   if (ip === undefined) return;
-  const offset = ip.ipv6 ? IPV6 : IPV4;
-  if (ip.source !== undefined) bits.prefix(base, offset.source, ip.source);
-  if (ip.destination !== undefined) bits.prefix(base, offset.destination, ip.destination);
+  if (ip.source !== undefined) bits.prefix(base, ip.ipv6 ? Ipv6.source : Ipv4.source, ip.source);
+  if (ip.destination !== undefined) bits.prefix(base, ip.ipv6 ? Ipv6.destination : Ipv4.destination, ip.destination);
 }
 
 function headerBits(bits: Bits, header: HeaderMatch | undefined): void {
   if (header === undefined) return;
   if (header.kind === "esp") {
-    if (header.spi !== 0) bits.field(Base.header, ESP_SPI, networkBytes(header.spi, 4));
-    if (header.sn !== 0) bits.field(Base.header, ESP_SEQUENCE, networkBytes(header.sn, 4));
+    if (header.spi !== 0) bits.field(Base.header, Esp.spi, networkBytes(header.spi, 4));
+    if (header.sn !== 0) bits.field(Base.header, Esp.sequence, networkBytes(header.sn, 4));
     return;
   }
   if (header.kind === "geneve" && header.protocol !== 0) {
-    bits.field(Base.header, GENEVE_PROTOCOL, networkBytes(header.protocol, 2));
+    bits.field(Base.header, Geneve.protocol, networkBytes(header.protocol, 2));
   } else if (header.kind === "geneve" && (header.mac?.destination !== undefined || header.mac?.source !== undefined)) {
     // Only Ethernet inside has MACs.
-    bits.put(Base.header, GENEVE_PROTOCOL, [0x65, 0x58], [0xff, 0xff]);
+    bits.put(Base.header, Geneve.protocol, [0x65, 0x58], [0xff, 0xff]);
   }
-  if (header.vni !== 0) bits.field(Base.header, VNI, networkBytes(header.vni, 3));
+  if (header.vni !== 0) bits.field(Base.header, Geneve.vni, networkBytes(header.vni, 3));
   macBits(bits, Base.innerEthernet, header.mac);
   ipBits(bits, Base.innerIp, header.ip);
 }
@@ -101,7 +94,7 @@ function headerBits(bits: Bits, header: HeaderMatch | undefined): void {
 function classesOf(rule: NewRule, bare: boolean): [number, number, number, number] {
   const { match, tunnel } = rule;
   const tunnels = match.tunnelId === undefined ? [0, 1] : [1];
-  const decap = tunnel.kind === "geneve-decap" || tunnel.kind === "vxlan-decap";
+  const decap = isDecap(tunnel);
   let headers = [Header.none, Header.esp, Header.geneve, Header.vxlan, Header.cut];
   const implied = decap ? (tunnel.kind === "geneve-decap" ? "geneve" : "vxlan") : undefined;
   const kind = match.header?.kind ?? implied;
@@ -114,8 +107,8 @@ function classesOf(rule: NewRule, bare: boolean): [number, number, number, numbe
   }
   let versions = kind === undefined ? [0, 1, 2] : [1, 2];
   if (match.ip !== undefined) versions = [match.ip.ipv6 ? 2 : 1];
-  if (tunnel.kind === "geneve-encap" && tunnel.protocol !== 0x6558) {
-    const carried = tunnel.protocol === 0x0800 ? 1 : 2;
+  if (tunnel.kind === "geneve-encap" && tunnel.protocol !== Geneve.ethernet) {
+    const carried = tunnel.protocol === EtherType.ipv4 ? 1 : 2;
     versions = versions.filter((version) => version === carried);
   }
   const header = match.header;
@@ -124,7 +117,8 @@ function classesOf(rule: NewRule, bare: boolean): [number, number, number, numbe
     if (header.ip !== undefined) inner = [header.ip.ipv6 ? 2 : 1];
     else if (header.mac !== undefined) inner = [0, 1, 2];
     // MACs of what is no Ethernet frame: no packet has them.
-    if (header.kind === "geneve" && header.mac !== undefined && header.protocol !== 0 && header.protocol !== 0x6558) inner = [];
+    if (header.kind === "geneve" && header.mac !== undefined && header.protocol !== 0 && header.protocol !== Geneve.ethernet)
+      inner = [];
   }
   const map: [number, number, number, number] = [0, 0, 0, 0];
   for (const t of tunnels) {
@@ -152,7 +146,7 @@ class Bits {
   }
 
   prefix(base: Base, offset: number, { address, length }: Prefix): void {
-    const mask = Array.from(address, (_, i) => 0xff & ~(0xff >>> Math.min(8, Math.max(0, length - i * 8))));
+    const mask = Array.from(address, (_, i) => prefixMask(length, i));
     this.put(base, offset, address, mask);
     this.rank += RANK_FIELD + length;
   }

@@ -13,7 +13,7 @@ import type { Grace } from "../memory/grace.js";
 import { DecapFilter } from "./decap-filter.js";
 import { finish, mix } from "./flow.js";
 import { Retirement } from "./retire.js";
-import type { NewRule, TunnelCounters } from "./rule.js";
+import { isDecap, type NewRule, type TunnelCounters } from "./rule.js";
 import { RuleChains, type RuleRecord } from "./rule-chains.js";
 import { ruleKey } from "./rule-key.js";
 import { Op, Procedure, Rule, type RuleMemory, TunnelLane } from "./rule-memory.js";
@@ -262,7 +262,7 @@ export class RuleTable {
   /** Tells those who go to this tunnel without matching where it is. */
   #tell({ rule, record }: State, gone = false): void {
     const { watch } = this.#options;
-    const reachable = !gone && (rule.tunnel.kind === "geneve-encap" || rule.tunnel.kind === "vxlan-encap");
+    const reachable = !gone && !isDecap(rule.tunnel);
     watch?.ids.forEach((id, i) => {
       if (id === rule.id) Atomics.store(watch.slots, i, reachable ? record.slot + 1 : 0);
     });

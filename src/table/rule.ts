@@ -81,6 +81,10 @@ export type Tunnel =
   | { readonly kind: "vxlan-encap"; readonly outer: OuterAddresses; readonly vni: number; readonly innerMac: MacMatch }
   | { readonly kind: "vxlan-decap" };
 
+export function isDecap({ kind }: Tunnel): boolean {
+  return kind === "geneve-decap" || kind === "vxlan-decap";
+}
+
 /** What a user may set beyond the standard API (sluice.v1 TunnelOptions); the configuration has the defaults. */
 export interface TunnelSettings {
   /** UDP destination port of an encapsulation, and the port that a decapsulation listens to; 0: the protocol's own. */
@@ -98,16 +102,6 @@ export interface TunnelSettings {
   /** VLAN tags of the original frame: moved to the outer header, or left inside. VXLAN decapsulation: discard tagged inner frames, or keep them. */
   readonly innerVlan: "move" | "keep";
 }
-
-export const DEFAULT_SETTINGS: TunnelSettings = {
-  udpPort: 0,
-  udpChecksum: "default",
-  df: "copy",
-  ttl: 64,
-  dscp: "copy",
-  ecn: "normal",
-  innerVlan: "move",
-};
 
 export interface NewRule {
   readonly id: bigint;

@@ -9,7 +9,7 @@ import type { RuleLookup } from "../table/rule-lookup.js";
 import { Base, Header, Rule, Settings } from "../table/rule-memory.js";
 import { be16 } from "../wire/bytes.js";
 import { finish, pseudo4, pseudo6, sum, swap16 } from "../wire/checksum.js";
-import { Ethernet, EtherType } from "../wire/ethernet.js";
+import { Ethernet, EtherType, isTag } from "../wire/ethernet.js";
 import { Geneve, GeneveOptionField } from "../wire/geneve.js";
 import { Ipv4, Protocol } from "../wire/ipv4.js";
 import { Udp } from "../wire/udp.js";
@@ -39,7 +39,7 @@ export class Decapsulation {
     if (vxlan) {
       if ((bytes[header + Vxlan.flags] & Vxlan.valid) === 0) return Fate.vxlanFlags;
       // Whole or cut short.
-      const tagged = headers.innerTags > 0 || headers.innerType === EtherType.vlan || headers.innerType === EtherType.qinq;
+      const tagged = headers.innerTags > 0 || isTag(headers.innerType);
       if (tagged && (settings & Settings.keepVlan) === 0) return Fate.vxlanInnerVlan;
     } else {
       if (bytes[header + Geneve.versionOptions] >>> Geneve.versionShift !== 0) return Fate.geneveVersion;

@@ -9,8 +9,8 @@ import type { Burst } from "../memory/burst.js";
 import { SLOT } from "../memory/frames.js";
 import { Base, Class, Header, Meta } from "../table/rule-memory.js";
 import { be16 } from "../wire/bytes.js";
-import { Esp } from "../wire/esp.js";
-import { Ethernet, EtherType, Vlan } from "../wire/ethernet.js";
+import { Esp, hasSpi } from "../wire/esp.js";
+import { behindTags, Ethernet, EtherType } from "../wire/ethernet.js";
 import { Geneve } from "../wire/geneve.js";
 import { Ipv4, Protocol } from "../wire/ipv4.js";
 import { Ipv6, Ipv6Fragment } from "../wire/ipv6.js";
@@ -74,14 +74,10 @@ export class Headers {
     this.innerVersion = 0;
     this.tags = 0;
     this.type = 0;
-    let at = start + Ethernet.length;
-    if (at <= this.end) {
-      let type = be16(bytes, at - 2);
-      while ((type === EtherType.vlan || type === EtherType.qinq) && this.tags < MAX_TAGS && at + Vlan.length <= this.end) {
-        at += Vlan.length;
-        this.tags += Vlan.length;
-        type = be16(bytes, at - 2);
-      }
+    if (start + Ethernet.length <= this.end) {
+      const at = behindTags(bytes, start, Math.min(this.end, start + Ethernet.length + MAX_TAGS));
+      const type = be16(bytes, at - 2);
+      this.tags = at - start - Ethernet.length;
       this.type = type;
       base[Base.ip] = at;
       if (type === EtherType.ipv4) this.#ipv4(bytes, at);
@@ -146,8 +142,7 @@ export class Headers {
     burst.frames.words[(meta >> 2) + Meta.port] = port;
     this.base[Base.header] = header;
     if (port === Esp.port) {
-      // A zero SPI is IKE's marker (RFC 3948 section 2.2).
-      if (header + Esp.length <= end && (be16(bytes, header) | be16(bytes, header + 2)) !== 0) this.header = Header.esp;
+      if (header + Esp.length <= end && hasSpi(bytes, header)) this.header = Header.esp;
       return;
     }
     const announced = ports[port];
@@ -172,17 +167,14 @@ export class Headers {
     this.innerType = 0;
     this.base[Base.innerEthernet] = at;
     if (type === Geneve.ethernet) {
-      at += Ethernet.length;
-      if (at > end) {
+      const payload = at + Ethernet.length;
+      if (payload > end) {
         this.innerVersion = CUT;
         return;
       }
+      at = behindTags(bytes, at, Math.min(end, payload + MAX_TAGS));
+      this.innerTags = at - payload;
       type = be16(bytes, at - 2);
-      while ((type === EtherType.vlan || type === EtherType.qinq) && this.innerTags < MAX_TAGS && at + Vlan.length <= end) {
-        at += Vlan.length;
-        this.innerTags += Vlan.length;
-        type = be16(bytes, at - 2);
-      }
     }
     this.innerType = type;
     this.base[Base.innerIp] = at;

@@ -2,6 +2,7 @@
 
 import { type ClientWritableStream, credentials, type ServiceError } from "@grpc/grpc-js";
 import { pino } from "pino";
+import { DEFAULTS } from "../../src/config/defaults.js";
 import { TunnelsClient, type VxlanTunnelRequest } from "../../src/control/gen/sluice_tunnel.js";
 import {
   type CreateIpTunnelResponses,
@@ -20,7 +21,7 @@ import { Grace } from "../../src/memory/grace.js";
 import { Word, wordOf, wordsSize } from "../../src/memory/worker-words.js";
 import { hashKey } from "../../src/table/flow.js";
 import { Routes } from "../../src/table/route.js";
-import { DEFAULT_SETTINGS } from "../../src/table/rule.js";
+import type { TunnelSettings } from "../../src/table/rule.js";
 import { allocateRules, type RuleMemory } from "../../src/table/rule-memory.js";
 import { RuleTable } from "../../src/table/rule-table.js";
 import { compile } from "../../src/tunnel/compile.js";
@@ -43,11 +44,11 @@ export interface TunnelDeviceOptions {
   readonly capacity?: number;
   readonly missing?: "response" | "status";
   readonly ipv4Order?: Ipv4Order;
-  readonly settings?: Partial<typeof DEFAULT_SETTINGS>;
+  readonly settings?: Partial<TunnelSettings>;
 }
 
 export function namesOf({ ipv4Order = "s_addr", settings = {} }: TunnelDeviceOptions): TunnelNames {
-  const all = { ...DEFAULT_SETTINGS, ...settings };
+  const all = { ...DEFAULTS.tunnel, ...settings };
   return {
     ipv4Order,
     ports: new Map([

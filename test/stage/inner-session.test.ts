@@ -2,6 +2,7 @@
 // "Tunnel stage"), tunnel stage to decision, with frames by scapy.
 
 import t from "tap";
+import { DEFAULTS } from "../../src/config/defaults.js";
 import { BURST, Burst } from "../../src/memory/burst.js";
 import { Frames } from "../../src/memory/frames.js";
 import { Grace } from "../../src/memory/grace.js";
@@ -13,7 +14,7 @@ import { decide } from "../../src/stage/session.js";
 import { TunnelStage } from "../../src/stage/tunnel.js";
 import { hashKey } from "../../src/table/flow.js";
 import { Routes } from "../../src/table/route.js";
-import { DEFAULT_SETTINGS, Next, type Tunnel } from "../../src/table/rule.js";
+import { Next, type Tunnel } from "../../src/table/rule.js";
 import { RuleLookup } from "../../src/table/rule-lookup.js";
 import { allocateRules } from "../../src/table/rule-memory.js";
 import { RuleTable } from "../../src/table/rule-table.js";
@@ -97,7 +98,7 @@ function device(version: number, protocol: "udp" | "tcp", vlan: number) {
   const decap = (id: bigint, kind: "geneve" | "vxlan", vni: number, next: Next) => {
     const tunnel: Tunnel = { kind: `${kind}-decap` };
     const header = kind === "geneve" ? ({ kind, vni, protocol: 0 } as const) : ({ kind, vni } as const);
-    table.add({ id, match: { header }, tunnel, next, settings: { ...DEFAULT_SETTINGS, innerVlan: "keep" } }, START);
+    table.add({ id, match: { header }, tunnel, next, settings: { ...DEFAULTS.tunnel, innerVlan: "keep" } }, START);
   };
   decap(1n, "geneve", 1, Next.none);
   decap(2n, "vxlan", 1, Next.recirculate);

@@ -1,5 +1,6 @@
 // A device of four uplinks with tunnel rules, on one thread: what becomes of given frames.
 
+import { DEFAULTS } from "../../src/config/defaults.js";
 import { BURST, Burst } from "../../src/memory/burst.js";
 import { Frames } from "../../src/memory/frames.js";
 import { Grace } from "../../src/memory/grace.js";
@@ -8,7 +9,7 @@ import { Fate } from "../../src/reason.js";
 import { TunnelStage } from "../../src/stage/tunnel.js";
 import { hashKey } from "../../src/table/flow.js";
 import { type Route, Routes } from "../../src/table/route.js";
-import { DEFAULT_SETTINGS, type NewRule, Next, type RuleMatch, type Tunnel, type TunnelSettings } from "../../src/table/rule.js";
+import { type NewRule, Next, type RuleMatch, type Tunnel, type TunnelSettings } from "../../src/table/rule.js";
 import { RuleLookup } from "../../src/table/rule-lookup.js";
 import { allocateRules } from "../../src/table/rule-memory.js";
 import { RuleStatus, RuleTable } from "../../src/table/rule-table.js";
@@ -65,7 +66,7 @@ export function ruleOf(
   next: Next,
   settings: Partial<TunnelSettings> = {},
 ): NewRule {
-  return { id: BigInt(id), match, tunnel, next, settings: { ...DEFAULT_SETTINGS, ...settings } };
+  return { id: BigInt(id), match, tunnel, next, settings: { ...DEFAULTS.tunnel, ...settings } };
 }
 
 export const ip4 = (text: string): Uint8Array => Uint8Array.from(text.split("."), Number);

@@ -2,7 +2,8 @@
 
 import fc from "fast-check";
 import t from "tap";
-import { DEFAULT_SETTINGS, type NewRule, Next, type RuleMatch } from "../../src/table/rule.js";
+import { DEFAULTS } from "../../src/config/defaults.js";
+import { type NewRule, Next, type RuleMatch } from "../../src/table/rule.js";
 import { SHAPES } from "../../src/table/rule-memory.js";
 import { RuleStatus } from "../../src/table/rule-table.js";
 import { frameOf } from "../stage/packet.js";
@@ -73,7 +74,7 @@ const ruleOf = (id: number, match: RuleMatch): NewRule => ({
   match,
   next: Next.forward,
   tunnel: { kind: "vxlan-encap", outer: { source: new Uint8Array(4), destination: new Uint8Array(4) }, vni: 1, innerMac: {} },
-  settings: DEFAULT_SETTINGS,
+  settings: DEFAULTS.tunnel,
 });
 const FRAME = frameOf({
   ipv6: false,

@@ -1,7 +1,8 @@
 // Random rules and random packets out of a world so small that they meet (fast-check).
 
 import fc from "fast-check";
-import { DEFAULT_SETTINGS, type HeaderMatch, type IpMatch, type NewRule, Next, type Tunnel } from "../../src/table/rule.js";
+import { DEFAULTS } from "../../src/config/defaults.js";
+import { type HeaderMatch, type IpMatch, type NewRule, Next, type Tunnel } from "../../src/table/rule.js";
 import { ipv4, ipv6, join, tcp, udp } from "../stage/packet.js";
 
 const MACS = [Uint8Array.of(2, 0, 0, 0, 0, 1), Uint8Array.of(2, 0, 0, 0, 0, 2), Uint8Array.of(2, 0, 0, 0, 1, 2)];
@@ -92,7 +93,7 @@ export const rule: fc.Arbitrary<NewRule> = fc
   })
   .map(({ udpPort, ...made }) => ({
     ...made,
-    settings: { ...DEFAULT_SETTINGS, udpPort: udpPort === 0 ? 0 : made.tunnel.kind === "vxlan-decap" ? 7001 : 7000 },
+    settings: { ...DEFAULTS.tunnel, udpPort: udpPort === 0 ? 0 : made.tunnel.kind === "vxlan-decap" ? 7001 : 7000 },
   }));
 
 const number = (value: number, bytes: number) =>

@@ -1,7 +1,8 @@
 // What control and worker of the stress test agree on: rules whose whole record follows from their id and version, and
 // packets that one kind of rule or another must be found for.
 
-import { DEFAULT_SETTINGS, type NewRule, Next, type RuleMatch } from "../../src/table/rule.js";
+import { DEFAULTS } from "../../src/config/defaults.js";
+import { type NewRule, Next, type RuleMatch } from "../../src/table/rule.js";
 import { Rule } from "../../src/table/rule-memory.js";
 import { frameOf } from "../stage/packet.js";
 
@@ -67,7 +68,7 @@ export function ruleOf(id: number, match: RuleMatch, version: number): NewRule {
     match,
     next: Next.forward,
     tunnel: { kind: "vxlan-encap", outer, vni: version, innerMac: {} },
-    settings: DEFAULT_SETTINGS,
+    settings: DEFAULTS.tunnel,
   };
 }
 

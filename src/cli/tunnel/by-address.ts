@@ -4,8 +4,9 @@
 // Looked up by the prefix lengths that occur, as the device does: the cost does not grow with the number of tunnels.
 
 import type { Ipv4Order } from "../../control/translate.js";
+import { Geneve } from "../../wire/geneve.js";
 import { meets } from "./ingress.js";
-import { ETHERNET, encapOf, outerAddresses, type Prefix, prefixes, procedureOf } from "./phrase.js";
+import { encapOf, outerAddresses, type Prefix, prefixes, procedureOf } from "./phrase.js";
 import type { ShownTunnel } from "./shown.js";
 
 interface Shape {
@@ -81,15 +82,15 @@ function takes(follower: ShownTunnel, encapsulation: ShownTunnel, version: numbe
   if (direction === "decap" && takesKind !== kind) return false;
   const carried = encapOf(request);
   if (carried !== undefined && "protocolType" in carried) {
-    if (carried.protocolType !== ETHERNET && carried.protocolType !== PROTOCOL[version]) return false;
+    if (carried.protocolType !== Geneve.ethernet && carried.protocolType !== PROTOCOL[version]) return false;
   }
   if (header === undefined) return true;
   if (header.$case === "ipsecMatch" || header.$case !== `${kind}Match`) return false;
   const made = encapOf(encapsulation.request);
   if (header.value.vni !== 0 && header.value.vni !== made?.vni) return false;
-  const protocol = made !== undefined && "protocolType" in made ? made.protocolType : ETHERNET;
+  const protocol = made !== undefined && "protocolType" in made ? made.protocolType : Geneve.ethernet;
   const wanted = header.$case === "geneveMatch" ? header.value.protocolType : 0;
-  return (wanted === 0 || wanted === protocol) && (header.value.macMatch === undefined || protocol === ETHERNET);
+  return (wanted === 0 || wanted === protocol) && (header.value.macMatch === undefined || protocol === Geneve.ethernet);
 }
 
 function keyOf(shape: Shape, source: Uint8Array, destination: Uint8Array): string {

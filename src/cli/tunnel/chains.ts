@@ -3,9 +3,10 @@
 
 import { Action } from "../../control/gen/tunneloffload.js";
 import type { Ipv4Order } from "../../control/translate.js";
+import { Geneve } from "../../wire/geneve.js";
 import { ByAddress } from "./by-address.js";
 import { covers } from "./ingress.js";
-import { ETHERNET, encapOf, procedureOf } from "./phrase.js";
+import { encapOf, procedureOf } from "./phrase.js";
 import type { ShownTunnel } from "./shown.js";
 
 /** How packets come to the first tunnel of a chain; all but entries are never reached. */
@@ -103,7 +104,7 @@ function takesAll(follower: ShownTunnel, before: ShownTunnel): boolean {
     return false;
   const carried = encapOf(follower.request);
   const decap = procedureOf(follower.request).endsWith("decap");
-  const anything = !decap && !(carried !== undefined && "protocolType" in carried && carried.protocolType !== ETHERNET);
+  const anything = !decap && !(carried !== undefined && "protocolType" in carried && carried.protocolType !== Geneve.ethernet);
   return anything && covers(match.ingressInterface, before.request.matchCriteria?.ingressInterface ?? "");
 }
 

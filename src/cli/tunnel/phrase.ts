@@ -6,7 +6,6 @@ import { addressText, type Ipv4Order, ipv4Bytes } from "../../control/translate.
 import type { IpMatchField, OuterPair } from "../../control/tunnel-address.js";
 import type { TunnelRequest } from "../../control/tunnel-rule.js";
 
-export const ETHERNET = 0x6558;
 const IPV4_BITS = 32;
 const IPV6_BITS = 128;
 

@@ -6,7 +6,8 @@ import { Action, type GeneveOption, Operation } from "../../control/gen/tunnelof
 import type { Ipv4Order } from "../../control/translate.js";
 import { DSCP_COPY } from "../../control/tunnel-options.js";
 import { SluiceError } from "../../errors.js";
-import { GENEVE_PORT, VXLAN_PORT } from "../../table/rule-key.js";
+import { Geneve } from "../../wire/geneve.js";
+import { Vxlan } from "../../wire/vxlan.js";
 import { json } from "../json.js";
 import { table } from "../table.js";
 import { encapOf, hex, macPhrase, matchPhrase, outerPhrase, procedureOf } from "./phrase.js";
@@ -65,7 +66,7 @@ function tunnelText(tunnel: ShownTunnel, options: TunnelOptions | undefined, ord
     ...(error === undefined ? [] : [["error", error] as const]),
     ...encapLines(request, order),
     ["next", NEXT[request.nextAction] ?? `${request.nextAction}`],
-    ...(options === undefined ? [] : optionLines(options, kind.startsWith("vxlan") ? VXLAN_PORT : GENEVE_PORT)),
+    ...(options === undefined ? [] : optionLines(options, kind.startsWith("vxlan") ? Vxlan.port : Geneve.port)),
     ...counterColumns.map(({ title, value }): Line => [title, digits.format(value(counters) as bigint)]),
   ];
   const width = Math.max(...lines.map(([name]) => name.length));
