@@ -27,6 +27,8 @@ export interface Wanted {
   /** Of validity; negative: over since then. */
   readonly days?: number;
   readonly ca?: boolean;
+  /** subjectAltName, when not those of this machine. */
+  readonly names?: string;
 }
 
 export class Pems {
@@ -54,8 +56,8 @@ export class Pems {
     return execFileSync("openssl", args, { cwd: this.directory, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
   }
 
-  /** NAME.pem and NAME.key: a certificate of localhost and 127.0.0.1 with that name as its CN. */
-  make(name: string, { by, days = 2, ca = false }: Wanted = {}): Pair {
+  /** NAME.pem and NAME.key: a certificate with that name as its CN. */
+  make(name: string, { by, days = 2, ca = false, names = "DNS:localhost,IP:127.0.0.1" }: Wanted = {}): Pair {
     const key = this.path(`${name}.key`);
     const cert = this.path(`${name}.pem`);
     const request = this.path(`${name}.csr`);
@@ -64,7 +66,7 @@ export class Pems {
     this.openssl("req", "-new", "-key", key, "-subj", `/CN=${name}`, "-out", request);
     const extensions = this.write(
       `${name}.ext`,
-      `basicConstraints=critical,CA:${ca ? "TRUE" : "FALSE"}\nsubjectAltName=DNS:localhost,IP:127.0.0.1\n`,
+      `basicConstraints=critical,CA:${ca ? "TRUE" : "FALSE"}\nsubjectAltName=${names}\n`,
     );
     const signer = by === undefined ? ["-key", key] : ["-CA", by.cert, "-CAkey", by.key, "-CAcreateserial"];
     this.openssl("x509", "-req", "-in", request, "-extfile", extensions, "-days", String(days), ...signer, "-out", cert);

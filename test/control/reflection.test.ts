@@ -7,22 +7,12 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import t from "tap";
 import { Running } from "../cli/command.js";
+import { noPython, PYTHON } from "./no-python.js";
 
-const PYTHON = "/usr/bin/python3";
 const root = new URL("../../../", import.meta.url).pathname;
 
-function missing(): false | string {
-  try {
-    execFileSync(PYTHON, ["-c", "import grpc, google.protobuf"], { stdio: "ignore" });
-    execFileSync("protoc", ["--version"], { stdio: "ignore" });
-    return false;
-  } catch {
-    return "python3-grpcio, python3-protobuf or protoc is not installed";
-  }
-}
-
 for (const version of ["v1", "v1alpha"]) {
-  t.test(`a client lists, describes and calls everything by ${version}`, { skip: missing() }, async (t) => {
+  t.test(`a client lists, describes and calls everything by ${version}`, { skip: noPython }, async (t) => {
     const generated = mkdtempSync(join(tmpdir(), "sluice-reflection-"));
     const device = new Running(["run", "--grpc", "127.0.0.1:0"]);
     t.teardown(async () => {

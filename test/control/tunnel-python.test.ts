@@ -6,26 +6,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import t from "tap";
+import { noPython, PYTHON } from "./no-python.js";
 import { startTunnelDevice } from "./tunnel-device.js";
 
-const PYTHON = "/usr/bin/python3";
 const root = new URL("../../../", import.meta.url);
 
-function missing(): false | string {
-  try {
-    execFileSync(PYTHON, ["-c", "import grpc, google.protobuf"], { stdio: "ignore" });
-  } catch {
-    return "python3-grpcio and python3-protobuf are not installed";
-  }
-  try {
-    execFileSync("protoc", ["--version"]);
-  } catch {
-    return "protoc is not installed";
-  }
-  return false;
-}
-
-t.test("a Python client makes a chain of Geneve and VXLAN tunnels and reads it back", { skip: missing() }, async (t) => {
+t.test("a Python client makes a chain of Geneve and VXLAN tunnels and reads it back", { skip: noPython }, async (t) => {
   const device = await startTunnelDevice();
   const generated = mkdtempSync(join(tmpdir(), "sluice-python-"));
   t.teardown(async () => {

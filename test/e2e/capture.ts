@@ -2,6 +2,7 @@
 
 import type { ChildProcess } from "node:child_process";
 import { spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Namespaces } from "./namespaces.js";
@@ -46,20 +47,34 @@ export class Capture {
     return capture;
   }
 
-  /** Ends the capture; fails when tcpdump missed something. */
+  /** Ends the capture when it has taken all that came; fails when tcpdump missed something. */
   async stop(): Promise<void> {
     await sleep(150);
-    await new Promise((resolve) => {
-      // It takes what the ring holds, and reports.
-      this.child.once("close", resolve);
-      this.child.kill("SIGINT");
-    });
-    const [captured, received, dropped] = ["captured", "received by filter", "dropped by kernel"].map((what) =>
-      Number(new RegExp(`(\\d+) packets? ${what}`).exec(this.#said)?.[1]),
-    );
-    if (dropped !== 0 || captured !== received) {
+    let [captured, received, dropped] = await this.#counts("SIGUSR1");
+    for (let tries = 0; captured !== received && tries < 100; tries++) {
+      await sleep(20);
+      [captured, received, dropped] = await this.#counts("SIGUSR1");
+    }
+    // What comes between the two looks, and is left behind, came after the capture's end.
+    const closed = once(this.child, "close");
+    const last = await this.#counts("SIGINT");
+    await closed;
+    if (dropped !== 0 || last[2] !== 0 || captured !== received) {
       throw new Error(`tcpdump missed packets: ${captured} of ${received}, dropped ${dropped}\n${this.#said}`);
     }
+  }
+
+  /** Packets captured, received by the filter and dropped, as tcpdump says at a signal. */
+  async #counts(signal: "SIGUSR1" | "SIGINT"): Promise<number[]> {
+    this.#said = "";
+    this.child.kill(signal);
+    for (let tries = 0; !this.#said.includes("by kernel"); tries++) {
+      if (tries === 500) throw new Error(`tcpdump does not answer ${signal}: ${this.#said}`);
+      await sleep(10);
+    }
+    return ["captured", "received by filter", "dropped by kernel"].map((what) =>
+      Number(new RegExp(`(\\d+) packets? ${what}`).exec(this.#said)?.[1]),
+    );
   }
 
   /** Frames that a filter of pcap-filter(7) passes. */

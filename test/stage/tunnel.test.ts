@@ -1,9 +1,9 @@
-import { spawnSync } from "node:child_process";
 import t from "tap";
 import { Fate } from "../../src/reason.js";
 import { Next, type Tunnel } from "../../src/table/rule.js";
 import { scapy } from "./scapy.js";
 import { ip4, ip6, mac, TunnelRig } from "./tunnel-rig.js";
+import { dissect } from "./verdict.js";
 
 const ETHER = "Ether(src='02:00:00:00:00:01', dst='02:00:00:00:00:02')";
 const INNER_MACS = { destination: mac("02:00:00:00:0b:02"), source: mac("02:00:00:00:0b:01") };
@@ -34,27 +34,6 @@ const geneve = (outer = OUTER4, vni = 0x123456, innerMac: Partial<typeof INNER_M
   options: [],
 });
 const vxlan = (outer = OUTER4, vni = 0x123456): Tunnel => ({ kind: "vxlan-encap", outer, vni, innerMac: {} });
-
-/** What scapy says of frames, each by an expression over `p`. */
-function dissect(frames: readonly Uint8Array[], expression: string): unknown[] {
-  const script = [
-    "import json, sys, logging; logging.getLogger('scapy').setLevel(logging.ERROR)",
-    "from scapy.all import *; from scapy.contrib.geneve import GENEVE, GeneveOptions",
-    "def fixed(p):",
-    "    q = p.copy()",
-    "    for l in ('IP', 'UDP', 'TCP'):",
-    "        if l in q and 'chksum' in q[l].fields: del q[l].chksum",
-    "    return q.__class__(bytes(q))",
-    "out = []",
-    "for h in json.load(sys.stdin):",
-    "    p = Ether(bytes.fromhex(h))",
-    `    out.append(${expression})`,
-    "print(json.dumps(out))",
-  ].join("\n");
-  const done = spawnSync("/usr/bin/python3", ["-c", script], { input: JSON.stringify(frames.map(hex)), encoding: "utf8" });
-  if (done.status !== 0) throw new Error(done.stderr);
-  return JSON.parse(done.stdout) as unknown[];
-}
 
 t.test("Geneve and VXLAN encapsulation is what scapy takes apart again", { skip: made.skip }, async (t) => {
   for (const [outer, version] of [

@@ -7,28 +7,13 @@ import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import type { Test } from "tap";
 import { Running } from "../../cli/command.js";
+import { noPython, PYTHON } from "../no-python.js";
 
-const PYTHON = "/usr/bin/python3";
 /** Tests run from the project's root. */
 const SCRIPTS = resolve("test/control/interop");
 export const PROTO = resolve("proto");
 
-/** Why Python clients are skipped, or false. */
-export const noPython: string | false = missing();
-
-function missing(): false | string {
-  try {
-    execFileSync(PYTHON, ["-c", "import grpc, google.protobuf"], { stdio: "ignore" });
-  } catch {
-    return "python3-grpcio and python3-protobuf are not installed";
-  }
-  try {
-    execFileSync("protoc", ["--version"]);
-  } catch {
-    return "protoc is not installed";
-  }
-  return false;
-}
+export { noPython };
 
 /** This process's files; they go with it. */
 const directory = mkdtempSync(join(tmpdir(), "sluice-interop-"));
