@@ -114,6 +114,9 @@ export interface TunnelDefaults {
   readonly dscp: "copy" | number;
   readonly ecn: "normal" | "compatibility";
   readonly innerVlan: "move" | "keep";
+  readonly esn: boolean;
+  readonly replayWindow: number;
+  readonly nattSourcePort: number;
 }
 
 /** What becomes of packets that a tunnel has made too big for their port, and that must not be fragmented. */

@@ -19,7 +19,18 @@ export const DEFAULTS = {
   maxFrame: 9_216,
   tunnels: { capacity: 65_536, failClosed: 60 },
   /** What tunnels begin with. Port 0: the protocol's own. */
-  tunnel: { udpPort: 0, udpChecksum: "default", df: "copy", ttl: 64, dscp: "copy", ecn: "normal", innerVlan: "move" },
+  tunnel: {
+    udpPort: 0,
+    udpChecksum: "default",
+    df: "copy",
+    ttl: 64,
+    dscp: "copy",
+    ecn: "normal",
+    innerVlan: "move",
+    esn: false,
+    replayWindow: 1024,
+    nattSourcePort: 4500,
+  },
   mtu: { onExceed: "icmp", icmpRate: 100 },
   reassembly: { memory: 4 << 20, timeout: 30, perSource: 64 },
   sessions: {

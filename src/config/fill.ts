@@ -85,6 +85,9 @@ function fillTunnel({ outer, innerVlan }: Options, kind: Options["geneve"]): Tun
     dscp: outer?.dscp ?? defaults.dscp,
     ecn: outer?.ecn ?? defaults.ecn,
     innerVlan: innerVlan ?? defaults.innerVlan,
+    esn: defaults.esn,
+    replayWindow: defaults.replayWindow,
+    nattSourcePort: defaults.nattSourcePort,
   };
 }
 

@@ -157,6 +157,10 @@ export const enum Procedure {
   geneveDecap,
   vxlanEncap,
   vxlanDecap,
+  ipsecEnc,
+  ipsecDec,
+  /** Ends a keepalive of UDP encapsulation (RFC 3948 section 2.3). */
+  keepalive,
 }
 
 /** Rule.settings. */

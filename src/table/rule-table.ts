@@ -65,6 +65,8 @@ const PROCEDURES: Record<NewRule["tunnel"]["kind"], Procedure> = {
   "geneve-decap": Procedure.geneveDecap,
   "vxlan-encap": Procedure.vxlanEncap,
   "vxlan-decap": Procedure.vxlanDecap,
+  "ipsec-enc": Procedure.ipsecEnc,
+  "ipsec-dec": Procedure.ipsecDec,
 };
 const FIRST_ASSIGNED = 2_147_483_647n;
 

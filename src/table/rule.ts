@@ -1,6 +1,8 @@
 // Tunnel rules as control knows them: what to match, and the one tunnel that matching packets go through (datapath.md
 // "Tunnel stage"). Bytes and numbers only: no proto types. Absent fields are wildcards.
 
+import type { EspMode, SaKeys, SaRef, SaSettings } from "./sa.js";
+
 /** As tunneloffload.v2.Action. */
 export const enum Next {
   /** To the forwarding logic, without matching again. */
@@ -79,14 +81,29 @@ export type Tunnel =
     }
   | { readonly kind: "geneve-decap" }
   | { readonly kind: "vxlan-encap"; readonly outer: OuterAddresses; readonly vni: number; readonly innerMac: MacMatch }
-  | { readonly kind: "vxlan-decap" };
+  | { readonly kind: "vxlan-decap" }
+  | {
+      readonly kind: "ipsec-enc";
+      readonly mode: EspMode;
+      /** aead/aead.ts SuiteBits. */
+      readonly suite: number;
+      /** With the tunnel modes. */
+      readonly outer?: OuterAddresses | undefined;
+      readonly sa: SaRef | SaKeys;
+    }
+  | { readonly kind: "ipsec-dec"; readonly mode: EspMode; readonly suite: number; readonly sas: readonly (SaRef | SaKeys)[] };
 
 export function isDecap({ kind }: Tunnel): boolean {
-  return kind === "geneve-decap" || kind === "vxlan-decap";
+  return kind === "geneve-decap" || kind === "vxlan-decap" || kind === "ipsec-dec";
+}
+
+/** The SAs of a tunnel: of one that is in the table all are SaRef. */
+export function sasOf(tunnel: Tunnel): readonly (SaRef | SaKeys)[] {
+  return tunnel.kind === "ipsec-enc" ? [tunnel.sa] : tunnel.kind === "ipsec-dec" ? tunnel.sas : [];
 }
 
 /** What a user may set beyond the standard API (sluice.v1 TunnelOptions); the configuration has the defaults. */
-export interface TunnelSettings {
+export interface TunnelSettings extends SaSettings {
   /** UDP destination port of an encapsulation, and the port that a decapsulation listens to; 0: the protocol's own. */
   readonly udpPort: number;
   /** Fills in the UDP checksum over IPv4 too, or leaves it out over IPv6 (RFC 6935, 6936). A receiver over IPv6 accepts zero with "zero", from a rule that matches on both outer addresses. */
@@ -101,6 +118,8 @@ export interface TunnelSettings {
   readonly ecn: "normal" | "compatibility";
   /** VLAN tags of the original frame: moved to the outer header, or left inside. VXLAN decapsulation: discard tagged inner frames, or keep them. */
   readonly innerVlan: "move" | "keep";
+  /** UDP source port of the NAT traversal modes; their destination port is udpPort. */
+  readonly nattSourcePort: number;
 }
 
 export interface NewRule {
