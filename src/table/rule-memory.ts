@@ -109,14 +109,12 @@ export const enum Control {
   size = 16,
 }
 
-/** Int32 fields of a record. */
+/** Int32 fields of a record: the first cache line has what every packet of a rule with a short key needs, but for the template. */
 export const enum Rule {
   /** Slot + 1 of the next rule of the chain. */
   next,
   hash,
   shape,
-  /** Order of creation: the smaller is older. */
-  age,
   /** See Op. */
   op,
   /** The number of the tunnel's id, as matches on the last tunnel have it (Meta.tunnel). */
@@ -129,16 +127,18 @@ export const enum Rule {
   ipSum,
   /** See Settings. */
   settings,
-  /** UDP destination port of the tunnel. */
-  port,
   /** Where the tunnel's counters are in every worker's array. Survives updates, which change the slot. */
   lane,
-  /** As `next`, of the dead chain. */
-  nextDead,
   /** Slot of the SA, or -1. */
   sa,
   /** Key: the words of the shape, masked. */
-  key = 16,
+  key,
+  /** Order of creation: the smaller is older. */
+  age = 43,
+  /** As `next`, of the dead chain. */
+  nextDead,
+  /** UDP destination port of the tunnel. */
+  port,
   /** Ethernet (14 bytes, then 4 unused), IP, UDP, tunnel header: at 4 × template bytes of the record. */
   template = 48,
   size = 160,
