@@ -14,7 +14,7 @@ export class EspContexts {
     readonly sas: SaLookup,
     readonly aead: Aead,
   ) {
-    this.#stamps = new Int32Array(sas.slots);
+    this.#stamps = new Int32Array(sas.records.length / Sa.size);
   }
 
   /** Makes the context ready. @returns false: there is no such SA any more */
@@ -45,13 +45,19 @@ export class EspContexts {
     return true;
   }
 
-  /** Wipes the contexts of SAs that are gone. Call between bursts. */
+  /** Wipes the contexts of SAs that are gone. Call once per burst, inside it, and when idle. */
   refresh(): void {
-    const { sas } = this;
-    for (let slot = sas.nextReleased(); slot >= 0; slot = sas.nextReleased()) {
-      if (this.#stamps[slot] === 0) continue;
-      this.aead.wipe(slot);
-      this.#stamps[slot] = 0;
-    }
+    const { released } = this.sas;
+    const n = this.sas.refresh();
+    if (n === 0) return;
+    if (n > 0) for (let k = 0; k < n; k++) this.#check(released[k]);
+    else for (let slot = 0; slot < this.#stamps.length; slot++) this.#check(slot);
+  }
+
+  #check(slot: number): void {
+    const stamp = this.#stamps[slot];
+    if (stamp === 0 || stamp === this.sas.records[slot * Sa.size + Sa.stamp]) return;
+    this.aead.wipe(slot);
+    this.#stamps[slot] = 0;
   }
 }

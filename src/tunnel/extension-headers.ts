@@ -39,7 +39,7 @@ export class EspPlace {
         return true;
       }
       const option = next === Protocol.destinationOptions;
-      if (!option && next !== Protocol.hopByHop && next !== Protocol.routing && next !== Protocol.fragment) return !esp;
+      if (!isExtension(next) && next !== Protocol.fragment) return !esp;
       if (at + Ipv6Extension.length > end) return false;
       link = at + Ipv6Extension.nextHeader;
       if (next === Protocol.fragment) {
@@ -57,4 +57,9 @@ export class EspPlace {
     }
     return false;
   }
+}
+
+/** Hop-by-Hop, Routing and Destination Options. */
+export function isExtension(protocol: number): boolean {
+  return protocol === Protocol.hopByHop || protocol === Protocol.routing || protocol === Protocol.destinationOptions;
 }
