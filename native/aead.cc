@@ -17,9 +17,8 @@ namespace sluice {
 // Word of a job in the Int32Array: enum Job of src/aead/aead.ts.
 enum { kContext, kIv, kAad, kAadLength, kData, kLength, kStatus, kJobWords = 8 };
 
-// What ipsec-mb takes with CCM; ESP needs 12.
+// AAD_MAX and CONTEXTS of src/aead/aead.ts.
 static const uint32_t kAadMax = 46;
-// Contexts are numbered by the table of SAs, which is smaller.
 static const uint32_t kContexts = 1 << 20;
 
 AeadContext::AeadContext(int suite, const uint8_t* salt)

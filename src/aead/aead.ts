@@ -23,6 +23,7 @@ export const enum Job {
   /** The 8 bytes that follow the context's salt in the nonce (RFC 4106 section 4, RFC 4309 section 4). */
   iv,
   aad,
+  /** At most AAD_MAX. */
   aadLength,
   /** What is encrypted, in place. Its ICV stands behind it, or is written there. */
   data,
@@ -31,6 +32,11 @@ export const enum Job {
   status,
   size = 8,
 }
+
+/** What all providers take (ipsec-mb the least, with CCM); ESP needs 12. */
+export const AAD_MAX = 46;
+/** Contexts are numbered below this. */
+export const CONTEXTS = 1 << 20;
 
 export interface Aead {
   readonly name: AeadName;
@@ -43,7 +49,10 @@ export interface Aead {
   set(context: number, suite: number, key: Uint8Array, salt: Uint8Array): void;
   /** Wipes the context; nothing happens when there is none. */
   wipe(context: number): void;
-  /** Jobs 0 … n-1 of `jobs`, Job.size words each, in order; all of existing contexts. */
+  /**
+   * Jobs 0 … n-1 of `jobs`, Job.size words each. A job of a context that is not there, or one that does not lie in the frame
+   * memory, is a mistake of the caller: a RangeError, and what the jobs before and after it come to is open.
+   */
   seal(jobs: Int32Array, n: number): void;
   open(jobs: Int32Array, n: number): void;
   /** Wipes all contexts. */
