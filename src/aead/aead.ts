@@ -41,7 +41,9 @@ export const CONTEXTS = 1 << 20;
 export interface Aead {
   readonly name: AeadName;
   /**
-   * Makes the context of this number, in the place of one that is there. Keeps no reference to the arguments.
+   * Makes the context of this number, in the place of one that is there. Keeps no reference to the arguments, which must be
+   * views of shared memory or of an ArrayBuffer that was made as such: what `new Uint8Array(n)` makes lies in V8's heap when
+   * it is small, is moved out of it by the first native call, and leaves its bytes behind, where nobody wipes them.
    * @param suite SuiteBits
    * @param key 16 or 32 bytes
    * @param salt 4 bytes (GCM) or 3 (CCM)

@@ -40,12 +40,15 @@ export class NodeAead implements Aead {
       throw new RangeError("NodeAead.set: context, suite, or a length is out of range");
     }
     this.wipe(context);
-    const nonce = new Uint8Array(salt.length + 8);
+    // Of ArrayBuffers, as Aead.set says.
+    const own = new Uint8Array(new ArrayBuffer(key.length));
+    const nonce = new Uint8Array(new ArrayBuffer(salt.length + 8));
+    own.set(key);
     nonce.set(salt);
     this.#contexts[context] = {
       aes256: (suite & SuiteBits.aes256) !== 0,
       ccm: (suite & SuiteBits.ccm) !== 0,
-      key: Uint8Array.from(key),
+      key: own,
       nonce,
       icv: { authTagLength: icvLength(suite) },
     };
