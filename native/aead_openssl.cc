@@ -46,25 +46,22 @@ class Keyed : public AeadContext {
   bool Seal(const AeadJob& job) {
     if (!seal_) Init(seal_, 1);
     EVP_CIPHER_CTX* context = seal_.get();
-    uint8_t nonce[kNonceMax];
-    Nonce(job.iv, nonce);
     OSSL_PARAM tag[] = {Octets(OSSL_CIPHER_PARAM_AEAD_TAG, job.data + job.length, icv), OSSL_PARAM_construct_end()};
     if (ccm) {
-      return EVP_EncryptInit_ex2(context, nullptr, nullptr, nonce, nullptr) && Ccm(context, job) && EVP_CIPHER_CTX_get_params(context, tag);
+      return EVP_EncryptInit_ex2(context, nullptr, nullptr, job.nonce, nullptr) && Ccm(context, job) &&
+             EVP_CIPHER_CTX_get_params(context, tag);
     }
-    OSSL_PARAM iv[] = {Octets(OSSL_CIPHER_PARAM_AEAD_TLS1_IV_FIXED, nonce, kWholeIv), OSSL_PARAM_construct_end()};
+    OSSL_PARAM iv[] = {Octets(OSSL_CIPHER_PARAM_AEAD_TLS1_IV_FIXED, job.nonce, kWholeIv), OSSL_PARAM_construct_end()};
     return EVP_CIPHER_CTX_set_params(context, iv) && Gcm(context, job) && EVP_CIPHER_CTX_get_params(context, tag);
   }
 
   bool Open(const AeadJob& job) {
     if (!open_) Init(open_, 0);
     EVP_CIPHER_CTX* context = open_.get();
-    uint8_t nonce[kNonceMax];
-    Nonce(job.iv, nonce);
     OSSL_PARAM params[] = {Octets(OSSL_CIPHER_PARAM_AEAD_TAG, job.data + job.length, icv),
-                           ccm ? OSSL_PARAM_construct_end() : Octets(OSSL_CIPHER_PARAM_AEAD_TLS1_IV_FIXED, nonce, kWholeIv),
+                           ccm ? OSSL_PARAM_construct_end() : Octets(OSSL_CIPHER_PARAM_AEAD_TLS1_IV_FIXED, job.nonce, kWholeIv),
                            OSSL_PARAM_construct_end()};
-    if (ccm) return EVP_DecryptInit_ex2(context, nullptr, nullptr, nonce, params) && Ccm(context, job);
+    if (ccm) return EVP_DecryptInit_ex2(context, nullptr, nullptr, job.nonce, params) && Ccm(context, job);
     return EVP_CIPHER_CTX_set_params(context, params) && Gcm(context, job);
   }
 
@@ -73,7 +70,7 @@ class Keyed : public AeadContext {
   void Init(CipherContext& made, int seal) {
     CipherContext context(EVP_CIPHER_CTX_new());
     size_t ivLength = ccm ? 11 : 12;
-    const uint8_t zeros[kNonceMax] = {};
+    const uint8_t zeros[12] = {};
     // CCM builds its first block of the lengths of nonce and tag: both before the key.
     OSSL_PARAM lengths[] = {OSSL_PARAM_construct_size_t(OSSL_CIPHER_PARAM_AEAD_IVLEN, &ivLength),
                             ccm ? Octets(OSSL_CIPHER_PARAM_AEAD_TAG, nullptr, icv) : OSSL_PARAM_construct_end(),
