@@ -98,7 +98,8 @@ class Aead : public Napi::ObjectWrap<Aead> {
     napi_typedarray_type type;
     size_t length;
     void* data;
-    if (napi_get_typedarray_info(env, info[0], &type, &length, &data, nullptr, nullptr) != napi_ok || type != napi_int32_array) {
+    if (napi_get_typedarray_info(env, info[0], &type, &length, &data, nullptr, nullptr) != napi_ok ||
+        type != napi_int32_array) {
       throw Napi::TypeError::New(env, "Aead: jobs is no Int32Array");
     }
     int32_t* words = static_cast<int32_t*>(data);
@@ -121,7 +122,8 @@ class Aead : public Napi::ObjectWrap<Aead> {
     AeadContext* found = context < contexts_.size() ? contexts_[context].get() : nullptr;
     if (found == nullptr) throw Napi::RangeError::New(env, "Aead: a job names a context that is not there");
     uint32_t iv = words[kIv], aad = words[kAad], aadLength = words[kAadLength], data = words[kData], length = words[kLength];
-    if (!Within(iv, 8) || aadLength > kAadMax || !Within(aad, aadLength) || length > INT32_MAX || !Within(data, length + found->icv)) {
+    if (!Within(iv, 8) || aadLength > kAadMax || !Within(aad, aadLength) || length > INT32_MAX ||
+        !Within(data, length + found->icv)) {
       throw Napi::RangeError::New(env, "Aead: a job lies outside the frame memory");
     }
     job->context = found;

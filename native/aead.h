@@ -1,5 +1,5 @@
-// What the AEAD providers share (native/aead_openssl.cc, native/aead_ipsec_mb.cc): they take jobs whose ranges were checked, and
-// know nothing of JavaScript. src/aead/aead.ts says what a suite and a job are.
+// What the AEAD providers share (native/aead_openssl.cc, native/aead_ipsec_mb.cc): they take jobs whose ranges were checked,
+// and know nothing of JavaScript. src/aead/aead.ts says what a suite and a job are.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +20,7 @@ struct AeadContext {
   AeadContext(const AeadContext&) = delete;
 
   size_t KeyBytes() const { return aes256 ? 32 : 16; }
+
   const bool aes256;
   const bool ccm;
   const uint32_t icv;
@@ -47,7 +48,7 @@ class AeadProvider {
  public:
   virtual ~AeadProvider() = default;
   virtual std::unique_ptr<AeadContext> Make(int suite, const uint8_t* key, const uint8_t* salt) = 0;
-  // At most kAeadBurst jobs. They throw std::runtime_error when the library fails; nothing is left in the clear then.
+  // At most kAeadBurst jobs. std::runtime_error when the library fails: nothing of the burst may be sent then.
   virtual void Seal(const AeadJob* jobs, int n) = 0;
   virtual void Open(const AeadJob* jobs, int n) = 0;
 };

@@ -6,6 +6,7 @@
 #include "aead.h"
 
 #include <stdexcept>
+#include <string>
 
 #ifdef SLUICE_IPSEC_MB
 

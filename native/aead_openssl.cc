@@ -11,6 +11,7 @@
 #include <openssl/params.h>
 
 #include <stdexcept>
+#include <string>
 
 #include "aead.h"
 
@@ -38,7 +39,8 @@ const size_t kWholeIv = SIZE_MAX;
 
 class Keyed : public AeadContext {
  public:
-  Keyed(int suite, const uint8_t* key, const uint8_t* salt, const EVP_CIPHER* cipher) : AeadContext(suite, salt), cipher_(cipher) {
+  Keyed(int suite, const uint8_t* key, const uint8_t* salt, const EVP_CIPHER* cipher)
+      : AeadContext(suite, salt), cipher_(cipher) {
     memcpy(key_, key, KeyBytes());
   }
   ~Keyed() override { OPENSSL_cleanse(key_, sizeof key_); }
@@ -83,14 +85,14 @@ class Keyed : public AeadContext {
   }
 
   static bool Gcm(EVP_CIPHER_CTX* context, const AeadJob& job) {
-    return EVP_Cipher(context, nullptr, job.aad, job.aadLength) >= 0 && EVP_Cipher(context, job.data, job.data, job.length) >= 0 &&
-           EVP_Cipher(context, nullptr, nullptr, 0) >= 0;
+    return EVP_Cipher(context, nullptr, job.aad, job.aadLength) >= 0 &&
+           EVP_Cipher(context, job.data, job.data, job.length) >= 0 && EVP_Cipher(context, nullptr, nullptr, 0) >= 0;
   }
 
   // The length of the data first: it is in the block that is authenticated before all others.
   static bool Ccm(EVP_CIPHER_CTX* context, const AeadJob& job) {
-    return EVP_Cipher(context, nullptr, nullptr, job.length) >= 0 && EVP_Cipher(context, nullptr, job.aad, job.aadLength) >= 0 &&
-           EVP_Cipher(context, job.data, job.data, job.length) >= 0;
+    return EVP_Cipher(context, nullptr, nullptr, job.length) >= 0 &&
+           EVP_Cipher(context, nullptr, job.aad, job.aadLength) >= 0 && EVP_Cipher(context, job.data, job.data, job.length) >= 0;
   }
 
   const EVP_CIPHER* const cipher_;  // of the provider, which lives longer
@@ -114,9 +116,7 @@ class Openssl : public AeadProvider {
 
   void Seal(const AeadJob* jobs, int n) override {
     for (int i = 0; i < n; i++) {
-      if (static_cast<Keyed*>(jobs[i].context)->Seal(jobs[i])) continue;
-      for (int k = i; k < n; k++) memset(jobs[k].data, 0, jobs[k].length);
-      throw std::runtime_error("OpenSSL did not encrypt");
+      if (!static_cast<Keyed*>(jobs[i].context)->Seal(jobs[i])) throw std::runtime_error("OpenSSL did not encrypt");
     }
   }
 
