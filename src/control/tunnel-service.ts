@@ -20,14 +20,14 @@ import {
 import { RpcError, unary } from "./handler.js";
 import type { Service } from "./server.js";
 import { listTunnels } from "./tunnel-list.js";
-import type { MatchNames } from "./tunnel-match.js";
 import { CAPABILITIES, missingStats, missingTunnel, toResponse, toStatsResponse } from "./tunnel-response.js";
+import type { TunnelNames } from "./tunnel-rule.js";
 import type { TunnelWriter } from "./tunnel-writer.js";
 
 export interface TunnelServiceOptions {
   readonly rules: RuleTable;
   readonly writer: TunnelWriter;
-  readonly names: MatchNames;
+  readonly names: TunnelNames;
   /** How an unknown tunnel is answered: by an OK response with an error, or by NOT_FOUND. */
   readonly missing: "response" | "status";
   readonly log: Pick<BaseLogger, "info" | "error">;

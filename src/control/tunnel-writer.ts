@@ -5,9 +5,11 @@
 // fast clients write, slots in their grace period are bounded.
 
 import type { BaseLogger } from "pino";
-import { isDecap, type NewRule, type TunnelSettings } from "../table/rule.js";
+import { isDecap, type NewRule, sasOf, type TunnelSettings } from "../table/rule.js";
 import { RuleStatus, type RuleTable } from "../table/rule-table.js";
+import type { SaKeys, SaRef } from "../table/sa.js";
 import { Operation } from "./gen/tunneloffload.js";
+import { wipeKeys } from "./ipsec-key.js";
 import {
   alreadyExists,
   invalidCapabilities,
@@ -57,11 +59,14 @@ export class TunnelWriter {
 
   /**
    * At most BATCH requests. `whole`: all, or where capacity is wanting none. `gone`: asked when their turn has come; true
-   * drops them, and resolves with nothing. Resolves when no packet goes through deleted tunnels any more.
+   * drops them, and resolves with nothing. Resolves when no packet goes through deleted tunnels any more. Whatever becomes of
+   * the requests, their keys are zeros as soon as that is known.
    */
   async write(requests: readonly TunnelRequest[], whole: boolean, gone = () => false): Promise<Outcome[]> {
     const deletions: Promise<unknown>[] = [];
-    const outcomes = await this.#inLine(() => (gone() ? [] : this.#write(requests, whole, deletions)));
+    const outcomes = await this.#inLine(() => (gone() ? [] : this.#write(requests, whole, deletions))).finally(() =>
+      requests.forEach(wipeKeys),
+    );
     await Promise.all(deletions);
     return outcomes;
   }
@@ -103,12 +108,14 @@ export class TunnelWriter {
         fault: step instanceof TunnelFault ? step : fault,
       }));
     }
-    const outcomes = steps.map((step, i) => this.#commit(step, (requests[i] as TunnelRequest).tunnelId, deletions));
+    const placed = new Map<SaKeys, SaRef>();
+    const outcomes = steps.map((step, i) => this.#commit(step, (requests[i] as TunnelRequest).tunnelId, placed, deletions));
     this.#remark(steps, outcomes);
     return outcomes;
   }
 
-  #commit(step: Step, id: bigint, deletions: Promise<unknown>[]): Outcome {
+  /** @param placed SAs that steps of this batch have put into the table */
+  #commit(step: Step, id: bigint, placed: Map<SaKeys, SaRef>, deletions: Promise<unknown>[]): Outcome {
     if (step instanceof TunnelFault) return { id, fault: step };
     const { rules, now } = this.options;
     if (step.kind === "delete") {
@@ -120,10 +127,14 @@ export class TunnelWriter {
     // Planned, but its own creation failed.
     if (step.kind === "create" && tunnelId !== undefined && !rules.has(tunnelId)) return { id, fault: unknownMatch(tunnelId) };
     if (rules.clashes(step.rule)) return { id, fault: invalidField(clash(step.rule)) };
-    const status = step.kind === "create" ? rules.add(step.rule, now()) : rules.update(step.rule);
+    const rule = withSas(step.rule, placed);
+    const status = step.kind === "create" ? rules.add(rule, now()) : rules.update(rule);
     switch (status) {
-      case RuleStatus.done:
-        return { id: step.kind === "create" ? rules.lastId : id };
+      case RuleStatus.done: {
+        const done = step.kind === "create" ? rules.lastId : id;
+        place(rule, rules.get(done)?.rule, placed);
+        return { id: done };
+      }
       case RuleStatus.exists:
         return { id, fault: exists(id) };
       case RuleStatus.missing:
@@ -133,6 +144,8 @@ export class TunnelWriter {
           id,
           fault: tableFull(`the tunnel table is full (${rules.capacity}): delete tunnels, or raise tunnels.capacity`),
         };
+      case RuleStatus.sas:
+        return { id, fault: tableFull("the table of security associations is full: delete some, or raise ipsec.capacity") };
       case RuleStatus.shapes:
         return {
           id,
@@ -206,7 +219,7 @@ class Plan {
     }
     this.#known(request);
     const vxlan = request.tunnel === undefined ? before.tunnel.kind === "vxlan-encap" : !isGeneveDecap(request.tunnel);
-    const rule = toRule(merge(fromRule(before, names, vxlan), request), names, before.settings);
+    const rule = toRule(merge(fromRule(before, names, vxlan), request), names, before);
     this.#changed.set(id, rule);
     return { kind: "update", rule };
   }
@@ -221,6 +234,22 @@ class Plan {
     if (id !== 0n && this.#get(id) === undefined) {
       throw unknownMatch(id);
     }
+  }
+}
+
+/** A later step of a batch goes by what an earlier one asked for: by now its SAs are in the table. */
+function withSas(rule: NewRule, placed: ReadonlyMap<SaKeys, SaRef>): NewRule {
+  const known = (sa: SaRef | SaKeys) => ("slot" in sa ? sa : (placed.get(sa) ?? sa));
+  const { tunnel } = rule;
+  if (tunnel.kind === "ipsec-enc") return { ...rule, tunnel: { ...tunnel, sa: known(tunnel.sa) } };
+  return tunnel.kind === "ipsec-dec" ? { ...rule, tunnel: { ...tunnel, sas: tunnel.sas.map(known) } } : rule;
+}
+
+function place(asked: NewRule, done: NewRule | undefined, placed: Map<SaKeys, SaRef>): void {
+  const refs = new Map((done === undefined ? [] : sasOf(done.tunnel)).map((sa) => [sa.spi, sa]));
+  for (const sa of sasOf(asked.tunnel)) {
+    const ref = refs.get(sa.spi);
+    if (!("slot" in sa) && ref !== undefined && "slot" in ref) placed.set(sa, ref);
   }
 }
 

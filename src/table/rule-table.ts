@@ -29,6 +29,8 @@ export const enum RuleStatus {
   full,
   /** More combinations of fields and prefix lengths than SHAPES. */
   shapes,
+  /** The SA table is full. */
+  sas,
 }
 
 export interface RuleTableOptions {
