@@ -57,7 +57,9 @@ function protoCode() {
 }
 
 function addon() {
-  const inputs = digest([...files("native"), "binding.gyp", "package-lock.json"], process.version, process.arch);
+  // Built with libipsec-mb when that is there, and without when it is gone.
+  const extra = run("sh", ["native/ipsec_mb_probe.sh"]);
+  const inputs = digest([...files("native"), "binding.gyp", "package-lock.json"], process.version, process.arch, extra);
   unlessDone("build/stamps/addon", inputs, ADDON, () => {
     const remedy = "`npx node-gyp rebuild` repeats it in full view.";
     necessary("building the native addon (node-gyp)", remedy, () => {

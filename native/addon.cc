@@ -6,6 +6,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   sluice::RegisterAfPacket(env, exports);
   sluice::RegisterLink(env, exports);
   sluice::RegisterPcap(env, exports);
+  sluice::RegisterAead(env, exports);
   return exports;
 }
 

@@ -46,7 +46,7 @@ class PacketSocket : public Napi::ObjectWrap<PacketSocket> {
   }
 
   // new PacketSocket({ifindex, fanout, rxFrames, rxFrameSize, rxQueueBytes, frames, first, stride, room, stage, stageStart,
-  // meta, plan}): see NativePacketOptions in src/port/native.ts.
+  // meta, plan}): see PacketSocketOptions in src/native.ts.
   explicit PacketSocket(const Napi::CallbackInfo& info) : Napi::ObjectWrap<PacketSocket>(info) {
     Napi::Env env = info.Env();
     Napi::Object options = info[0].As<Napi::Object>();

@@ -17,7 +17,7 @@
 
 namespace sluice {
 
-// The indices of the Float64Array that a reader keeps up to date: CaptureState of src/port/native.ts.
+// The indices of the Float64Array that a reader keeps up to date: CaptureState of src/native.ts.
 enum State {
   kNextSec,
   kNextNsec,

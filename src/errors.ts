@@ -7,6 +7,7 @@ export type ErrorCode =
   | "interface" // an interface is missing, busy, or of the wrong kind
   | "file" // a capture or output file
   | "addon" // the native addon is missing or does not load
+  | "aead" // no AEAD provider that works
   | "grpc" // a gRPC call, the listening socket or its certificates
   | "full"; // a table or queue is at its bound
 

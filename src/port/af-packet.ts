@@ -13,12 +13,12 @@ import { SluiceError } from "../errors.js";
 import { BURST, type Burst } from "../memory/burst.js";
 import { type Counters, PortCounter } from "../memory/counters.js";
 import { Frames, HEADROOM, SLOT, slotStart } from "../memory/frames.js";
+import { native, type PacketSocket } from "../native.js";
 import { Fate } from "../reason.js";
 import { swap16 } from "../wire/checksum.js";
 import { Ethernet, EtherType, Vlan } from "../wire/ethernet.js";
 import { BEGUN, Segmenter } from "./gso.js";
 import { rightsError } from "./interface.js";
-import { native, type PacketSocket } from "./native.js";
 import { finishChecksum, Gso, Offload } from "./offload.js";
 import type { Port } from "./port.js";
 

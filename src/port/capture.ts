@@ -4,7 +4,7 @@
 import { SluiceError } from "../errors.js";
 import type { Burst } from "../memory/burst.js";
 import { slotStart } from "../memory/frames.js";
-import { CaptureState, native, type PcapReader, type PcapWriter } from "./native.js";
+import { CaptureState, native, type PcapReader, type PcapWriter } from "../native.js";
 
 /** Told once what is wrong with a file in use: neither a file that is cut short nor a full disk may stop a worker. */
 export type Tell = (error: SluiceError) => void;

@@ -13,9 +13,9 @@ import type { FileDriver } from "../config/config.js";
 import { SluiceError } from "../errors.js";
 import { BURST, type Burst, POSITIONS } from "../memory/burst.js";
 import { type Counters, PortCounter } from "../memory/counters.js";
+import { CaptureState } from "../native.js";
 import { Fate } from "../reason.js";
 import { CaptureReader, CaptureWriter, type Tell } from "./capture.js";
-import { CaptureState } from "./native.js";
 import { countSent, type Port } from "./port.js";
 
 /** A frame later than this many milliseconds (the worker slept or was held up) shifts the schedule; it is not made up for. */

@@ -11,7 +11,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import type { AfPacketDriver, Driver } from "../config/config.js";
 import { SluiceError } from "../errors.js";
-import { native } from "./native.js";
+import { native } from "../native.js";
 
 /** Flags of <linux/if.h>. */
 const enum Iff {

@@ -6,8 +6,8 @@ import { setImmediate } from "node:timers/promises";
 import { SluiceError } from "../errors.js";
 import { BURST, Burst } from "../memory/burst.js";
 import { FRAME_LIMIT, Frames } from "../memory/frames.js";
+import { CaptureState } from "../native.js";
 import { CaptureReader, CaptureWriter, type Tell } from "./capture.js";
-import { CaptureState } from "./native.js";
 
 /** Bursts after which mergeCaptures lets the event loop run. */
 const BREATH = 64;

@@ -3,11 +3,11 @@
 import type { PortConfig } from "../config/config.js";
 import type { Counters } from "../memory/counters.js";
 import type { Frames } from "../memory/frames.js";
+import { native } from "../native.js";
 import { openAfPacket } from "./af-packet.js";
 import type { Tell } from "./capture.js";
 import { FilePort } from "./file.js";
 import { MemoryPort } from "./memory.js";
-import { native } from "./native.js";
 import type { Port } from "./port.js";
 import { openReplay, type ReplayPlan } from "./replay.js";
 

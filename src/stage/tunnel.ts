@@ -4,7 +4,7 @@
 // One packet at a time: matched, taken through its tunnel, and with RECIRCULATE matched again as it is then. Sets the fate of
 // every packet that is decided here, Fate.count on those that go on to the forwarding logic.
 
-import type { Burst } from "../memory/burst.js";
+import { BURST, type Burst } from "../memory/burst.js";
 import { Fate } from "../reason.js";
 import type { Routes } from "../table/route.js";
 import { Next } from "../table/rule.js";
@@ -36,7 +36,10 @@ export interface ReassemblyPlan extends ReassemblyOptions {
 }
 
 export class TunnelStage {
-  readonly #headers = new Headers();
+  /** Of the packet in hand, one of the following. */
+  #headers = new Headers();
+  /** By position; the first of them for all positions where searches are not begun for the burst. */
+  readonly #all = Array.from({ length: BURST }, () => new Headers());
   readonly #encapsulation: Encapsulation;
   readonly #decapsulation: Decapsulation;
   readonly #origins = new Origins();
@@ -72,8 +75,23 @@ export class TunnelStage {
     if (!this.rules.refresh() || this.released) return false;
     const { n, fate, port } = burst;
     const { role } = this.topology;
-    for (let i = 0; i < n; i++) fate[i] = role[port[i]] === Role.named ? Fate.count : this.#packet(burst, i);
+    const begun = this.rules.many;
+    if (begun) this.#begin(burst);
+    for (let i = 0; i < n; i++) fate[i] = role[port[i]] === Role.named ? Fate.count : this.#packet(burst, i, begun);
     return true;
+  }
+
+  /** Reads the headers of all, and begins the searches for their first rules. */
+  #begin(burst: Burst): void {
+    const { rules } = this;
+    const { halves } = burst.frames;
+    for (let i = 0; i < burst.n; i++) {
+      if (burst.length[i] < Ethernet.length) continue;
+      const headers = this.#all[i];
+      headers.read(burst, i, rules.ports, ingressOf(burst, i), 0);
+      rules.begin(i, halves, headers.base, headers.kind);
+    }
+    rules.touch(burst.n);
   }
 
   /** Takes a packet through the encapsulation of one rule, whatever it matches, and straight out. */
@@ -86,10 +104,11 @@ export class TunnelStage {
     return fate === Fate.count ? this.#straightOut(burst, i, record, lane) : fate;
   }
 
-  #packet(burst: Burst, i: number): Fate {
+  #packet(burst: Burst, i: number, searching: boolean): Fate {
     const { rules } = this;
     const { records } = rules;
-    const headers = this.#headers;
+    const headers = this.#all[searching ? i : 0];
+    this.#headers = headers;
     const { halves } = burst.frames;
     // No Ethernet header: no rule is for it.
     if (burst.length[i] < Ethernet.length) return Fate.count;
@@ -99,12 +118,14 @@ export class TunnelStage {
     let last = 0;
     let lane = 0;
     let fragmentable = false;
+    let begun = searching ? i : -1;
     origins.depth[i] = 0;
     for (let tunnels = 0; ; tunnels++) {
-      headers.read(burst, i, rules.ports, ingress, last);
+      if (begun < 0) headers.read(burst, i, rules.ports, ingress, last);
       // What IPv6 has no bit for passes from one header of ours to the next.
       if (fragmentable) headers.dontFragment = false;
-      const slot = rules.find(halves, headers.base, headers.kind);
+      const slot = rules.find(halves, headers.base, headers.kind, begun);
+      begun = -1;
       if (headers.fragment && last === 0) {
         const fate = this.#fragment(burst, i, ingress, slot);
         if (fate !== Fate.count) return fate;

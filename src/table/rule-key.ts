@@ -7,8 +7,9 @@ import { Geneve } from "../wire/geneve.js";
 import { Ipv4 } from "../wire/ipv4.js";
 import { Ipv6 } from "../wire/ipv6.js";
 import { Vxlan } from "../wire/vxlan.js";
-import { type HeaderMatch, type IpMatch, isDecap, type MacMatch, type NewRule, type Prefix } from "./rule.js";
-import { Base, Class, Header, Meta } from "./rule-memory.js";
+import { type HeaderMatch, type IpMatch, type MacMatch, type NewRule, type Prefix, sasOf } from "./rule.js";
+import { Base, Class, Header, Meta, Procedure } from "./rule-memory.js";
+import { EspModeBit, type SaRef } from "./sa.js";
 
 export interface RuleKey {
   /** Base << 16 | byte offset, in ascending order. */
@@ -16,7 +17,7 @@ export interface RuleKey {
   readonly masks: readonly number[];
   readonly values: readonly number[];
   /** Bit map of Class. */
-  readonly classes: readonly [number, number, number, number];
+  readonly classes: readonly number[];
   /** The higher one wins. */
   readonly rank: number;
 }
@@ -25,8 +26,51 @@ export interface RuleKey {
 const RANK_TUNNEL = 1 << 20;
 const RANK_FIELD = 1 << 12;
 
-/** @param tunnelOf what Meta.tunnel holds after the tunnel with this id */
-export function ruleKey(rule: NewRule, tunnelOf: (id: bigint) => number): RuleKey {
+/** One of the records by which a rule is found. */
+export interface RuleEntry {
+  readonly key: RuleKey;
+  readonly procedure: Procedure;
+  /** Slot of the SA, or -1. */
+  readonly sa: number;
+}
+
+const PROCEDURES: Record<NewRule["tunnel"]["kind"], Procedure> = {
+  "geneve-encap": Procedure.geneveEncap,
+  "geneve-decap": Procedure.geneveDecap,
+  "vxlan-encap": Procedure.vxlanEncap,
+  "vxlan-decap": Procedure.vxlanDecap,
+  "ipsec-enc": Procedure.ipsecEnc,
+  "ipsec-dec": Procedure.ipsecDec,
+};
+
+/**
+ * A rule is one record; one that decrypts has a record for each of its SAs, by SPI, and one for keepalives where it takes ESP out of UDP.
+ * @param rule with SAs that are in the table
+ * @param tunnelOf what Meta.tunnel holds after the tunnel with this id
+ */
+export function ruleEntries(rule: NewRule, tunnelOf: (id: bigint) => number): RuleEntry[] {
+  const { tunnel, match } = rule;
+  const procedure = PROCEDURES[tunnel.kind];
+  const sas = sasOf(tunnel) as readonly SaRef[];
+  if (tunnel.kind !== "ipsec-dec") return [{ key: ruleKey(rule, match.header, tunnelOf), procedure, sa: sas[0]?.slot ?? -1 }];
+  const header = match.header?.kind === "esp" ? match.header : undefined;
+  const wanted = header?.spi ?? 0;
+  const of = (spi: number) => ruleKey(rule, header, tunnelOf, spi);
+  const entries = sas.flatMap(({ spi, slot }) => (wanted === 0 || wanted === spi ? [{ key: of(spi), procedure, sa: slot }] : []));
+  // It names an SPI that it has no SA for.
+  if (wanted !== 0 && entries.length === 0) entries.push({ key: of(wanted), procedure, sa: -1 });
+  if ((tunnel.mode & EspModeBit.natt) !== 0) {
+    const key = ruleKey(rule, undefined, tunnelOf, KEEPALIVE);
+    entries.push({ key, procedure: Procedure.keepalive, sa: -1 });
+  }
+  return entries;
+}
+
+/** In place of an SPI. */
+const KEEPALIVE = -1;
+
+/** @param spi that is looked for besides; 0: none; or KEEPALIVE */
+function ruleKey(rule: NewRule, header: HeaderMatch | undefined, tunnelOf: (id: bigint) => number, spi = 0): RuleKey {
   const { match } = rule;
   const bits = new Bits();
   const { ingress, tunnelId } = match;
@@ -43,17 +87,34 @@ export function ruleKey(rule: NewRule, tunnelOf: (id: bigint) => number): RuleKe
   }
   macBits(bits, Base.ethernet, match.mac);
   ipBits(bits, Base.ip, match.ip);
-  const listens = portOf(rule) ?? announcedBy(match.header);
+  // ESP alone has no port.
+  const listens = portOf(rule) ?? (rule.tunnel.kind === "ipsec-dec" ? 0 : announcedBy(header));
   if (listens !== undefined) bits.put(Base.meta, Meta.port * 4, numberBytes(listens, 2), [0xff, 0xff]);
   const fieldsBefore = bits.rank;
-  headerBits(bits, match.header);
-  return { ...bits.words(), classes: classesOf(rule, bits.rank === fieldsBefore), rank: bits.rank };
+  const satisfied = rule.tunnel.kind === "ipsec-enc" && tunnelId !== undefined && header?.kind === "esp";
+  headerBits(bits, header, !satisfied);
+  if (spi > 0) bits.put(Base.header, Esp.spi, networkBytes(spi, 4), [0xff, 0xff, 0xff, 0xff]);
+  const kind = satisfied ? undefined : (header?.kind ?? (spi === KEEPALIVE ? "keepalive" : impliedBy(rule)));
+  return { ...bits.words(), classes: classesOf(rule, header, kind, bits.rank === fieldsBefore), rank: bits.rank };
 }
 
 /** UDP port that a decapsulating rule listens to. */
 export function portOf({ tunnel, settings }: NewRule): number | undefined {
-  if (tunnel.kind === "geneve-decap") return settings.udpPort || Geneve.port;
-  return tunnel.kind === "vxlan-decap" ? settings.udpPort || Vxlan.port : undefined;
+  switch (tunnel.kind) {
+    case "geneve-decap":
+      return settings.udpPort || Geneve.port;
+    case "vxlan-decap":
+      return settings.udpPort || Vxlan.port;
+    case "ipsec-dec":
+      return (tunnel.mode & EspModeBit.natt) === 0 ? undefined : settings.udpPort || Esp.port;
+    default:
+      return undefined;
+  }
+}
+
+/** The header that a decapsulation opens. */
+function impliedBy({ tunnel: { kind } }: NewRule): HeaderMatch["kind"] | undefined {
+  return kind === "geneve-decap" ? "geneve" : kind === "vxlan-decap" ? "vxlan" : kind === "ipsec-dec" ? "esp" : undefined;
 }
 
 /** UDP port of what a rule looks for without decapsulating it: others may listen elsewhere, by their own settings. */
@@ -72,11 +133,12 @@ function ipBits(bits: Bits, base: Base, ip: IpMatch | undefined): void {
   if (ip.destination !== undefined) bits.prefix(base, ip.ipv6 ? Ipv6.destination : Ipv4.destination, ip.destination);
 }
 
-function headerBits(bits: Bits, header: HeaderMatch | undefined): void {
+/** @param looked false: its fields count for the rank only (ESP) */
+function headerBits(bits: Bits, header: HeaderMatch | undefined, looked: boolean): void {
   if (header === undefined) return;
   if (header.kind === "esp") {
-    if (header.spi !== 0) bits.field(Base.header, Esp.spi, networkBytes(header.spi, 4));
-    if (header.sn !== 0) bits.field(Base.header, Esp.sequence, networkBytes(header.sn, 4));
+    if (header.spi !== 0) bits.field(Base.header, Esp.spi, networkBytes(header.spi, 4), looked);
+    if (header.sn !== 0) bits.field(Base.header, Esp.sequence, networkBytes(header.sn, 4), looked);
     return;
   }
   if (header.kind === "geneve" && header.protocol !== 0) {
@@ -90,28 +152,33 @@ function headerBits(bits: Bits, header: HeaderMatch | undefined): void {
   ipBits(bits, Base.innerIp, header.ip);
 }
 
-/** `bare`: nothing inside the tunnel header is looked at. */
-function classesOf(rule: NewRule, bare: boolean): [number, number, number, number] {
+const HEADERS = {
+  esp: Header.esp,
+  geneve: Header.geneve,
+  vxlan: Header.vxlan,
+  keepalive: Header.keepalive,
+};
+
+/** @param kind of header that must be there. `bare`: nothing inside it is looked at. */
+function classesOf(rule: NewRule, header: HeaderMatch | undefined, kind: keyof typeof HEADERS | undefined, bare: boolean) {
   const { match, tunnel } = rule;
   const tunnels = match.tunnelId === undefined ? [0, 1] : [1];
-  const decap = isDecap(tunnel);
-  let headers = [Header.none, Header.esp, Header.geneve, Header.vxlan, Header.cut];
-  const implied = decap ? (tunnel.kind === "geneve-decap" ? "geneve" : "vxlan") : undefined;
-  const kind = match.header?.kind ?? implied;
+  const implied = impliedBy(rule);
+  let headers = [Header.none, Header.esp, Header.geneve, Header.vxlan, Header.cut, Header.keepalive];
   if (kind !== undefined) {
-    headers = [{ esp: Header.esp, geneve: Header.geneve, vxlan: Header.vxlan }[kind]];
+    headers = [HEADERS[kind]];
     // Its own bad length drops under its rule.
-    if (decap && bare) headers.push(Header.cut);
+    if (bare && (implied === "geneve" || implied === "vxlan")) headers.push(Header.cut);
     // Looks for what its tunnel cannot open.
-    if (decap && kind !== implied) headers = [];
+    if (implied !== undefined && kind !== implied && kind !== "keepalive") headers = [];
   }
   let versions = kind === undefined ? [0, 1, 2] : [1, 2];
+  if (tunnel.kind === "ipsec-enc") versions = [1, 2];
   if (match.ip !== undefined) versions = [match.ip.ipv6 ? 2 : 1];
   if (tunnel.kind === "geneve-encap" && tunnel.protocol !== Geneve.ethernet) {
     const carried = tunnel.protocol === EtherType.ipv4 ? 1 : 2;
     versions = versions.filter((version) => version === carried);
   }
-  const header = match.header;
   let inner = [0, 1, 2, 3];
   if (header !== undefined && header.kind !== "esp") {
     if (header.ip !== undefined) inner = [header.ip.ipv6 ? 2 : 1];
@@ -120,7 +187,7 @@ function classesOf(rule: NewRule, bare: boolean): [number, number, number, numbe
     if (header.kind === "geneve" && header.mac !== undefined && header.protocol !== 0 && header.protocol !== Geneve.ethernet)
       inner = [];
   }
-  const map: [number, number, number, number] = [0, 0, 0, 0];
+  const map = new Array<number>(Class.words).fill(0);
   for (const t of tunnels) {
     for (const v of versions) {
       for (const h of headers) {
@@ -140,8 +207,8 @@ class Bits {
   readonly #words = new Map<number, { mask: number; value: number }>();
 
   /** A field that counts for the rank. */
-  field(base: Base, offset: number, value: ArrayLike<number>): void {
-    this.put(base, offset, value, new Array<number>(value.length).fill(0xff));
+  field(base: Base, offset: number, value: ArrayLike<number>, looked = true): void {
+    if (looked) this.put(base, offset, value, new Array<number>(value.length).fill(0xff));
     this.rank += RANK_FIELD;
   }
 

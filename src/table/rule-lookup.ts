@@ -2,12 +2,18 @@
 //
 // The shapes that a packet's class can match at all are looked up one after the other, in order of rank: gather the
 // words, hash them, walk the chain, compare. The first rank that has a match ends the search; within a rank the oldest rule wins.
+// Of more rules than the cache holds (`many`), begin() and touch() bring what the first shape leads to into the cache, for a whole
+// burst: the processor has the misses of many packets under way at once, as in session-lookup.ts.
 // No lock: see rule-memory.ts for how a reader is kept from half-written and reused records.
 
+import { BURST } from "../memory/burst.js";
 import { DecapFilter } from "./decap-filter.js";
 import { finish, type HashKey, mix } from "./flow.js";
-import { Class, Control, KEY_WORDS, Rule, type RuleMemory, SHAPES, Shape } from "./rule-memory.js";
+import { Class, Control, KEY_WORDS, Rule, type RuleMemory, SHAPES, Shape, TEMPLATE_IP, TunnelLane } from "./rule-memory.js";
 import { SKEW } from "./session-memory.js";
+
+/** Rules from which on searches begin by touching. */
+const MANY = 512;
 
 export class RuleLookup {
   readonly records: Int32Array;
@@ -30,9 +36,14 @@ export class RuleLookup {
   /** By class: positions in #shapes (times Shape.size) of what it can match, and how many these are. */
   readonly #byClass = Array.from({ length: Class.count }, () => new Int32Array(SHAPES));
   readonly #counts = new Int32Array(Class.count);
-  readonly #words = new Int32Array(KEY_WORDS);
+  /** KEY_WORDS for each position in the burst; a search that was not begun takes the first ones, which are used up by then. */
+  readonly #words = new Int32Array(BURST * KEY_WORDS);
+  /** By position in the burst: the hash that begin() has made. */
+  readonly #begun = new Int32Array(BURST);
   /** Of the last search. */
   #rank = -1;
+  /** Keeps the engine from dropping reads whose only purpose is to bring a line into the cache. */
+  touched = 0;
 
   constructor(memory: RuleMemory, worker: number) {
     this.#control = new Int32Array(memory.shapes);
@@ -45,6 +56,11 @@ export class RuleLookup {
     this.lanes = new Float64Array(memory.lanes[worker], SKEW);
     this.decaps = new DecapFilter(memory.decaps);
     this.key = memory.key;
+  }
+
+  /** Whether there are so many rules that a search is worth beginning for the burst. */
+  get many(): boolean {
+    return this.#control[Control.rules] > MANY;
   }
 
   /** Call once per burst, inside it. @returns whether there is any rule */
@@ -80,43 +96,70 @@ export class RuleLookup {
   }
 
   /**
+   * Begins the search for the packet at position i: hashes what the first shape looks at.
    * @param halves of the frame memory
    * @param base by Base
    * @param kind the packet's Class
+   */
+  begin(i: number, halves: Uint16Array, base: Int32Array, kind: number): void {
+    if (this.#counts[kind] > 0) this.#begun[i] = this.#hash(this.#byClass[kind][0], i * KEY_WORDS, halves, base);
+  }
+
+  /** Touches what the first shape leads to. The hash of a packet that was not begun is that of an earlier one: in vain. */
+  touch(n: number): void {
+    const { records, lanes } = this;
+    const live = this.#live;
+    const begun = this.#begun;
+    const mask = live.length - 1;
+    let touched = 0;
+    for (let i = 0; i < n; i++) touched ^= live[begun[i] & mask];
+    for (let i = 0; i < n; i++) {
+      // Of an empty chain: the record before the first one is none, so that of the first.
+      const record = Math.max(live[begun[i] & mask] - 1, 0) * Rule.size;
+      touched ^= records[record] ^ records[record + Rule.template + (TEMPLATE_IP >> 2)];
+    }
+    let seen = 0;
+    for (let i = 0; i < n; i++) {
+      const record = Math.max(live[begun[i] & mask] - 1, 0) * Rule.size;
+      seen += lanes[records[record + Rule.lane] << TunnelLane.shift];
+    }
+    this.touched ^= touched ^ (seen | 0);
+  }
+
+  /**
+   * @param begun position of the packet if begin() has seen it as it is, or -1
    * @returns slot of the rule, or -1
    */
-  find(halves: Uint16Array, base: Int32Array, kind: number): number {
-    return this.#search(this.#live, Rule.next, halves, base, kind);
+  find(halves: Uint16Array, base: Int32Array, kind: number, begun = -1): number {
+    return this.#search(this.#live, Rule.next, halves, base, kind, begun);
   }
 
   /** Whether a rule that was deleted a moment ago would have come before `slot`, what find() has just found (-1: nothing). */
   deadBefore(slot: number, halves: Uint16Array, base: Int32Array, kind: number): boolean {
     if (this.#control[Control.tombs] === 0) return false;
     const rank = slot < 0 ? -1 : this.#rank;
-    return this.#search(this.#dead, Rule.nextDead, halves, base, kind) >= 0 && this.#rank > rank;
+    return this.#search(this.#dead, Rule.nextDead, halves, base, kind, -1) >= 0 && this.#rank > rank;
   }
 
-  #search(heads: Int32Array, link: Rule.next | Rule.nextDead, halves: Uint16Array, base: Int32Array, kind: number): number {
+  #search(
+    heads: Int32Array,
+    link: Rule.next | Rule.nextDead,
+    halves: Uint16Array,
+    base: Int32Array,
+    kind: number,
+    begun: number,
+  ): number {
     const shapes = this.#shapes;
     const list = this.#byClass[kind];
     const count = this.#counts[kind];
-    const { start, k1, k2 } = this.key;
-    const words = this.#words;
+    const words = begun >= 0 ? begun * KEY_WORDS : 0;
     let best = -1;
     let rank = -1;
     for (let s = 0; s < count; s++) {
       const at = list[s];
       if (best >= 0 && shapes[at + Shape.rank] !== rank) break;
-      const n = shapes[at + Shape.n];
-      let h = mix(start, shapes[at + Shape.id], k1, k2);
-      for (let w = 0, p = at + Shape.words; w < n; w++, p += 2) {
-        const place = shapes[p];
-        const half = (base[place >>> 16] + (place & 0xffff)) >> 1;
-        const word = (halves[half] | (halves[half + 1] << 16)) & shapes[p + 1];
-        words[w] = word;
-        h = mix(h, word, k1, k2);
-      }
-      const found = this.#chain(heads, link, finish(h), shapes[at + Shape.id], n);
+      const hash = s === 0 && begun >= 0 ? this.#begun[begun] : this.#hash(at, words, halves, base);
+      const found = this.#chain(heads, link, hash, shapes[at + Shape.id], shapes[at + Shape.n], words);
       if (found < 0) continue;
       if (best < 0 || this.records[found * Rule.size + Rule.age] < this.records[best * Rule.size + Rule.age]) best = found;
       rank = shapes[at + Shape.rank];
@@ -125,15 +168,32 @@ export class RuleLookup {
     return best;
   }
 
-  /** The words to compare are in #words. */
-  #chain(heads: Int32Array, link: Rule.next | Rule.nextDead, hash: number, shape: number, n: number): number {
+  /** Gathers the words that a shape looks at to `to` of #words. @param at of the shape */
+  #hash(at: number, to: number, halves: Uint16Array, base: Int32Array): number {
+    const shapes = this.#shapes;
+    const words = this.#words;
+    const { start, k1, k2 } = this.key;
+    const n = shapes[at + Shape.n];
+    let h = mix(start, shapes[at + Shape.id], k1, k2);
+    for (let w = 0, p = at + Shape.words; w < n; w++, p += 2) {
+      const place = shapes[p];
+      const half = (base[place >>> 16] + (place & 0xffff)) >> 1;
+      const word = (halves[half] | (halves[half + 1] << 16)) & shapes[p + 1];
+      words[to + w] = word;
+      h = mix(h, word, k1, k2);
+    }
+    return finish(h);
+  }
+
+  /** @param from of the words to compare, in #words */
+  #chain(heads: Int32Array, link: Rule.next | Rule.nextDead, hash: number, shape: number, n: number, from: number): number {
     const { records } = this;
     const words = this.#words;
     for (let next = Atomics.load(heads, hash & (heads.length - 1)); next !== 0; ) {
       const record = (next - 1) * Rule.size;
       if (records[record + Rule.hash] === hash && records[record + Rule.shape] === shape) {
         let w = 0;
-        while (w < n && records[record + Rule.key + w] === words[w]) w++;
+        while (w < n && records[record + Rule.key + w] === words[from + w]) w++;
         if (w === n) return next - 1;
       }
       next = Atomics.load(records, record + link);

@@ -59,8 +59,10 @@ export const enum Class {
   /** + header × Header. */
   header = 6,
   /** + inner × (0: not IP, 1: IPv4, 2: IPv6, 3: shorter than an Ethernet header). */
-  inner = 30,
-  count = 120,
+  inner = 36,
+  count = 144,
+  /** Of a bit map. */
+  words = 5,
 }
 
 export const enum Header {
@@ -70,6 +72,9 @@ export const enum Header {
   vxlan,
   /** UDP to a Geneve or VXLAN port, but less of it than a header: only a rule that looks at nothing inside matches. */
   cut,
+  /** UDP to ESP's port: one byte 0xff (RFC 3948 section 2.3). */
+  keepalive,
+  count,
 }
 
 /** Shapes of rules that may exist at a time. */
@@ -85,7 +90,7 @@ export const enum Shape {
   rank,
   /** Number of the shape: part of the hash. */
   id,
-  /** Bit map of Class: four words. */
+  /** Bit map of Class: five words. */
   classes,
   /** n pairs: Base << 16 | byte offset, and the mask. */
   words = 8,
@@ -104,14 +109,12 @@ export const enum Control {
   size = 16,
 }
 
-/** Int32 fields of a record. */
+/** Int32 fields of a record: the first cache line has what every packet of a rule with a short key needs, but for the template. */
 export const enum Rule {
   /** Slot + 1 of the next rule of the chain. */
   next,
   hash,
   shape,
-  /** Order of creation: the smaller is older. */
-  age,
   /** See Op. */
   op,
   /** The number of the tunnel's id, as matches on the last tunnel have it (Meta.tunnel). */
@@ -124,14 +127,18 @@ export const enum Rule {
   ipSum,
   /** See Settings. */
   settings,
-  /** UDP destination port of the tunnel. */
-  port,
   /** Where the tunnel's counters are in every worker's array. Survives updates, which change the slot. */
   lane,
+  /** Slot of the SA, or -1. */
+  sa,
+  /** Key: the words of the shape, masked. */
+  key,
+  /** Order of creation: the smaller is older. */
+  age = 43,
   /** As `next`, of the dead chain. */
   nextDead,
-  /** Key: the words of the shape, masked. */
-  key = 16,
+  /** UDP destination port of the tunnel. */
+  port,
   /** Ethernet (14 bytes, then 4 unused), IP, UDP, tunnel header: at 4 × template bytes of the record. */
   template = 48,
   size = 160,
@@ -183,6 +190,10 @@ export const enum Settings {
   ipPayload = 512,
   innerDestination = 1024,
   innerSource = 2048,
+  /** ESP in tunnel mode: the template begins with an IP header. */
+  tunnelMode = 4096,
+  /** ESP in UDP. */
+  natt = 8192,
 }
 
 /** Bytes of the inner MACs, from Rule.template: destination, source. Used with Settings.innerDestination, innerSource. */
@@ -220,11 +231,14 @@ export interface RuleMemory {
   readonly lanes: readonly SharedArrayBuffer[];
 }
 
-/** Allocates it; the kernel hands over the pages as they are first used. */
-export function allocateRules(capacity: number, workers: number, key: HashKey): RuleMemory {
+/**
+ * Allocates it; the kernel hands over the pages as they are first used.
+ * @param sas that there may be at a time: a rule that decrypts has a record for each of its own
+ */
+export function allocateRules(capacity: number, workers: number, key: HashKey, sas = 0): RuleMemory {
   let heads = 16;
   while (heads < capacity * 2) heads *= 2;
-  const slots = capacity * 4 + 64;
+  const slots = (capacity + sas) * 4 + 64;
   return {
     capacity,
     slots,

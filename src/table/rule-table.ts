@@ -13,13 +13,16 @@ import type { Grace } from "../memory/grace.js";
 import { DecapFilter } from "./decap-filter.js";
 import { finish, mix } from "./flow.js";
 import { Retirement } from "./retire.js";
-import { isDecap, type NewRule, type TunnelCounters } from "./rule.js";
+import type { NewRule, TunnelCounters } from "./rule.js";
 import { RuleChains, type RuleRecord } from "./rule-chains.js";
-import { ruleKey } from "./rule-key.js";
-import { Op, Procedure, Rule, type RuleMemory, TunnelLane } from "./rule-memory.js";
+import { ruleEntries } from "./rule-key.js";
+import { Op, Rule, type RuleMemory, TunnelLane } from "./rule-memory.js";
 import { RuleNumbers } from "./rule-numbers.js";
 import { RulePorts } from "./rule-ports.js";
-import { RuleShapes } from "./rule-shapes.js";
+import { RuleSas, refsOf, without } from "./rule-sas.js";
+import { type KnownShape, RuleShapes } from "./rule-shapes.js";
+import type { SaRef } from "./sa.js";
+import type { SaTable } from "./sa-table.js";
 import { SKEW } from "./session-memory.js";
 
 export const enum RuleStatus {
@@ -29,7 +32,7 @@ export const enum RuleStatus {
   full,
   /** More combinations of fields and prefix lengths than SHAPES. */
   shapes,
-  /** The SA table is full. */
+  /** No place for its SAs. */
   sas,
 }
 
@@ -39,6 +42,8 @@ export interface RuleTableOptions {
   /** Milliseconds for which a deleted rule keeps packets of its chain from leaving. */
   readonly failClosed: number;
   /** Shared: `slots[i]` is kept at slot + 1 of the encapsulating rule with the id `ids[i]`, or 0. */
+  /** Where the SAs of IPsec rules are kept; without it there is no place for any. */
+  readonly sas?: SaTable;
   readonly watch?: { readonly ids: readonly (bigint | undefined)[]; readonly slots: Int32Array };
 }
 
@@ -57,19 +62,28 @@ interface State {
   readonly lane: number;
   readonly age: number;
   readonly created: number;
-  readonly record: RuleRecord;
+  readonly version: Version;
   /** Of earlier updates, still to be found until their grace period is over. */
-  readonly former: Set<RuleRecord>;
+  readonly former: Set<Version>;
 }
 
-const PROCEDURES: Record<NewRule["tunnel"]["kind"], Procedure> = {
-  "geneve-encap": Procedure.geneveEncap,
-  "geneve-decap": Procedure.geneveDecap,
-  "vxlan-encap": Procedure.vxlanEncap,
-  "vxlan-decap": Procedure.vxlanDecap,
-  "ipsec-enc": Procedure.ipsecEnc,
-  "ipsec-dec": Procedure.ipsecDec,
-};
+/** What a rule said from one update to the next. */
+interface Version {
+  readonly rule: NewRule;
+  readonly records: readonly RuleRecord[];
+  /** Records that are not free yet, and those that keep their chain closed. */
+  left: number;
+  /** SAs that later versions do not have. */
+  dropped: readonly SaRef[];
+}
+
+/** A deleted rule's record that keeps its chain closed. */
+interface Tomb {
+  readonly record: RuleRecord;
+  readonly version: Version;
+  readonly until: number;
+}
+
 const FIRST_ASSIGNED = 2_147_483_647n;
 
 export class RuleTable {
@@ -85,11 +99,12 @@ export class RuleTable {
   readonly #ports: RulePorts;
   readonly #numbers: RuleNumbers;
   readonly #decaps: DecapFilter;
+  readonly #sas: RuleSas;
   readonly #lanes: readonly Float64Array[];
   /** In the order of creation. */
   readonly #rules = new Map<bigint, State>();
   /** From #firstTomb on, in the order of deletion. */
-  #tombs: { readonly record: RuleRecord; readonly until: number }[] = [];
+  #tombs: Tomb[] = [];
   #firstTomb = 0;
   readonly #freeSlots: number[] = [];
   readonly #freeLanes: number[] = [];
@@ -110,6 +125,7 @@ export class RuleTable {
     this.#ports = new RulePorts(new Uint8Array(memory.ports));
     this.#numbers = new RuleNumbers(this.#retirement);
     this.#decaps = new DecapFilter(memory.decaps);
+    this.#sas = new RuleSas(options.sas);
     this.#lanes = memory.lanes.map((lane) => new Float64Array(lane, SKEW));
   }
 
@@ -142,38 +158,54 @@ export class RuleTable {
     return this.#rules.has(id);
   }
 
-  /** An id of 0 asks for one to be assigned: see lastId. */
+  /** An id of 0 asks for one to be assigned: see lastId. Keys of the rule's SAs are not kept here. */
   add(rule: NewRule, now: number): RuleStatus {
     if (rule.id !== 0n && this.#rules.has(rule.id)) return RuleStatus.exists;
     if (this.#rules.size === this.capacity) return RuleStatus.full;
+    const settled = this.#sas.settle(rule, [], now);
+    if (settled === undefined) return RuleStatus.sas;
     const id = rule.id === 0n ? this.#assign() : rule.id;
     const lane = this.#freeLanes.pop() ?? this.#freshLane++;
-    const state = this.#state({ ...rule, id }, this.#numbers.of(id), lane, ++this.#ages, now);
-    if (typeof state === "number") {
+    const age = ++this.#ages;
+    const number = this.#numbers.of(id);
+    const version = this.#version({ ...settled, id }, number, lane, age);
+    if (typeof version === "number") {
       this.#freeLanes.push(lane);
       this.#numbers.settle(id);
-      return state;
+      this.#sas.release(refsOf(settled));
+      return version;
     }
+    const state: State = { rule: version.rule, number, lane, age, created: now, version, former: new Set() };
     this.#numbers.exists(id, true);
     this.#rules.set(id, state);
-    this.#publish(state.record);
+    this.#publish(version);
     this.#tell(state);
     this.lastId = id;
     return RuleStatus.done;
   }
 
-  /** Replaces what the rule with this id says; it keeps its age and its counters. */
-  update(rule: NewRule): RuleStatus {
+  /** Replaces what the rule with this id says; it keeps its age, its counters, and the SAs that it still refers to. */
+  update(rule: NewRule, now = 0): RuleStatus {
     const before = this.#rules.get(rule.id);
     if (before === undefined) return RuleStatus.missing;
-    const state = this.#state(rule, before.number, before.lane, before.age, before.created, before.former);
-    if (typeof state === "number") return state;
-    const { record: old, former } = before;
+    const kept = refsOf(before.rule);
+    const settled = this.#sas.settle(rule, kept, now);
+    if (settled === undefined) return RuleStatus.sas;
+    const { number, lane, age, version: old, former } = before;
+    const version = this.#version(settled, number, lane, age);
+    if (typeof version === "number") {
+      this.#sas.release(refsOf(settled), kept);
+      return version;
+    }
+    const state: State = { ...before, rule: settled, version };
     this.#rules.set(rule.id, state);
-    this.#publish(state.record);
+    this.#publish(version);
     this.#tell(state);
+    this.#sas.configure(settled);
+    old.dropped = without(kept, refsOf(settled));
     former.add(old);
-    if (old.name === state.record.name) this.#supersede(old, former);
+    const names = new Set(version.records.map(({ name }) => name));
+    if (old.records.every(({ name }) => names.has(name))) this.#supersede(old, former);
     else this.#retirement.after(() => this.#supersede(old, former));
     return RuleStatus.done;
   }
@@ -189,12 +221,15 @@ export class RuleTable {
     if (state === undefined) return Promise.resolve(undefined);
     this.#rules.delete(id);
     this.#tell(state, true);
-    this.#bury(state.record, now);
+    const { version } = state;
+    for (const record of version.records) this.#bury(record, version, now);
     for (const old of state.former) this.#supersede(old, state.former);
-    this.#withdraw(state.record);
+    this.#withdraw(version);
+    if (version.records.length === 0) this.#release(version.rule);
     this.#numbers.exists(id, false);
     return new Promise((resolve) => {
       this.#retirement.after(() => {
+        this.#sas.release(refsOf(state.rule));
         resolve(this.#info(state));
         this.#freeLane(state.lane);
       });
@@ -208,42 +243,41 @@ export class RuleTable {
 
   /** Lets go of deleted rules whose time is over. Call now and then. */
   age(now: number): void {
-    while (this.closing > 0 && (this.#tombs[this.#firstTomb] as { until: number }).until <= now) this.#exhume();
+    while (this.closing > 0 && (this.#tombs[this.#firstTomb] as Tomb).until <= now) this.#exhume();
   }
 
-  #state(
-    rule: NewRule,
-    number: number,
-    lane: number,
-    age: number,
-    created: number,
-    former: Set<RuleRecord> = new Set(),
-  ): State | RuleStatus.full | RuleStatus.shapes {
+  #version(rule: NewRule, number: number, lane: number, age: number): Version | RuleStatus.full | RuleStatus.shapes {
+    const entries = ruleEntries(rule, (id) => this.#numbers.of(id) + 1);
+    const { tunnelId } = rule.match;
+    const shapes = entries.map(({ key }) => this.#shapes.take(key));
     // Many updates while a worker is held up: their old records wait for it.
-    if (this.#freeSlots.length === 0 && this.#freshSlot === this.#memory.slots) return RuleStatus.full;
-    const key = ruleKey(rule, (id) => this.#numbers.of(id) + 1);
-    const shape = this.#shapes.take(key);
-    if (shape === undefined) {
-      if (rule.match.tunnelId !== undefined) this.#numbers.settle(rule.match.tunnelId);
-      return RuleStatus.shapes;
+    const full = this.#freeSlots.length + this.#memory.slots - this.#freshSlot < entries.length;
+    if (full || shapes.includes(undefined)) {
+      for (const shape of shapes) if (shape !== undefined) this.#shapes.release(shape);
+      if (tunnelId !== undefined) this.#numbers.settle(tunnelId);
+      return full ? RuleStatus.full : RuleStatus.shapes;
     }
-    if (rule.match.tunnelId !== undefined) this.#numbers.depend(rule.match.tunnelId, 1);
+    if (tunnelId !== undefined) this.#numbers.depend(tunnelId, 1);
     this.#ports.listen(rule, 1);
-    const slot = this.#slot();
-    const base = slot * Rule.size;
-    const record = this.#records.subarray(base, base + Rule.size);
-    record.fill(0);
-    this.#options.compile(rule, record);
-    record[Rule.shape] = shape.id;
-    record[Rule.age] = age;
-    record[Rule.number] = number;
-    record[Rule.lane] = lane;
-    record[Rule.op] = PROCEDURES[rule.tunnel.kind] | (rule.next << Op.nextShift);
-    record.set(key.values, Rule.key);
-    const hash = this.#hash(shape.id, key.values);
-    record[Rule.hash] = hash;
-    const name = `${shape.id}:${key.values.join()}`;
-    return { rule, number, lane, age, created, former, record: { rule, slot, shape, hash, name, age } };
+    const records = entries.map(({ key, procedure, sa }, i) => {
+      const shape = shapes[i] as KnownShape;
+      const slot = this.#slot();
+      const base = slot * Rule.size;
+      const record = this.#records.subarray(base, base + Rule.size);
+      record.fill(0);
+      this.#options.compile(rule, record);
+      record[Rule.shape] = shape.id;
+      record[Rule.age] = age;
+      record[Rule.number] = number;
+      record[Rule.lane] = lane;
+      record[Rule.op] = procedure | (rule.next << Op.nextShift);
+      record[Rule.sa] = sa;
+      record.set(key.values, Rule.key);
+      const hash = this.#hash(shape.id, key.values);
+      record[Rule.hash] = hash;
+      return { rule, slot, shape, hash, name: `${shape.id}:${key.values.join()}`, age };
+    });
+    return { rule, records, left: records.length, dropped: [] };
   }
 
   #hash(shape: number, values: readonly number[]): number {
@@ -253,53 +287,56 @@ export class RuleTable {
     return finish(h);
   }
 
-  #publish(record: RuleRecord): void {
-    this.#decaps.count(record.rule, 1);
-    this.#chains.publish(record);
+  #publish({ rule, records }: Version): void {
+    this.#decaps.count(rule, 1);
+    for (const record of records) this.#chains.publish(record);
   }
 
-  #withdraw(record: RuleRecord): void {
-    this.#decaps.count(record.rule, -1);
-    this.#chains.withdraw(record);
+  #withdraw({ rule, records }: Version): void {
+    this.#decaps.count(rule, -1);
+    for (const record of records) this.#chains.withdraw(record);
   }
 
   /** Tells those who go to this tunnel without matching where it is. */
-  #tell({ rule, record }: State, gone = false): void {
+  #tell({ rule, version }: State, gone = false): void {
     const { watch } = this.#options;
-    const reachable = !gone && !isDecap(rule.tunnel);
+    const { kind } = rule.tunnel;
+    const reachable = !gone && (kind === "geneve-encap" || kind === "vxlan-encap");
     watch?.ids.forEach((id, i) => {
-      if (id === rule.id) Atomics.store(watch.slots, i, reachable ? record.slot + 1 : 0);
+      if (id === rule.id) Atomics.store(watch.slots, i, reachable ? (version.records[0] as RuleRecord).slot + 1 : 0);
     });
   }
 
   /** Keeps its chain closed for a while. */
-  #bury(record: RuleRecord, now: number): void {
+  #bury(record: RuleRecord, version: Version, now: number): void {
     // Past that, the oldest gives way before its time.
     if (this.closing >= this.capacity) this.#exhume();
     this.#chains.close(record);
-    this.#tombs.push({ record, until: now + this.#options.failClosed });
+    this.#tombs.push({ record, version, until: now + this.#options.failClosed });
   }
 
   #exhume(): void {
-    const { record } = this.#tombs[this.#firstTomb++] as { record: RuleRecord };
+    const { record, version } = this.#tombs[this.#firstTomb++] as Tomb;
     // Now and then, not for each: the list may be long.
     if (this.#firstTomb * 2 > this.#tombs.length) {
       this.#tombs = this.#tombs.slice(this.#firstTomb);
       this.#firstTomb = 0;
     }
     this.#chains.open(record);
-    this.#retire(record);
+    this.#retire(record, version);
   }
 
-  /** Takes the record of an earlier version out, once. */
-  #supersede(old: RuleRecord, former: Set<RuleRecord>): void {
+  /** Takes the records of an earlier version out, once. */
+  #supersede(old: Version, former: Set<Version>): void {
     if (!former.delete(old)) return;
     this.#withdraw(old);
-    this.#retire(old);
+    for (const record of old.records) this.#retire(record, old);
+    if (old.records.length === 0) this.#release(old.rule);
+    this.#retirement.after(() => this.#sas.release(old.dropped));
   }
 
-  #retire(record: RuleRecord): void {
-    this.#release(record.rule);
+  #retire(record: RuleRecord, version: Version): void {
+    if (--version.left === 0) this.#release(version.rule);
     this.#retirement.after(() => this.#free(record));
   }
 
@@ -308,7 +345,7 @@ export class RuleTable {
     this.#freeLanes.push(lane);
   }
 
-  /** What the rule holds beside its record. */
+  /** What the rule holds beside its records. */
   #release(rule: NewRule): void {
     const { tunnelId } = rule.match;
     if (tunnelId !== undefined) this.#numbers.depend(tunnelId, -1);

@@ -7,7 +7,7 @@ import { POSITIONS } from "../memory/burst.js";
 import { Counters } from "../memory/counters.js";
 import { EventRing } from "../memory/event-ring.js";
 import { Frames } from "../memory/frames.js";
-import { native } from "../port/native.js";
+import { native } from "../native.js";
 import { openPorts } from "../port/open.js";
 import { Copies } from "../stage/copy.js";
 import { Topology } from "../stage/topology.js";

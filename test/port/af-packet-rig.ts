@@ -8,8 +8,8 @@ import type { AfPacketDriver } from "../../src/config/config.js";
 import { BURST, Burst } from "../../src/memory/burst.js";
 import { Counters, PortCounter } from "../../src/memory/counters.js";
 import { Frames, slotStart } from "../../src/memory/frames.js";
+import { native } from "../../src/native.js";
 import { type AfPacketPort, openAfPacket } from "../../src/port/af-packet.js";
-import { native } from "../../src/port/native.js";
 
 export const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 

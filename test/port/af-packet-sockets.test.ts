@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { setImmediate, setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
 import { PortCounter } from "../../src/memory/counters.js";
-import { native } from "../../src/port/native.js";
+import { native } from "../../src/native.js";
 import { Fate } from "../../src/reason.js";
 import { ip, Rig, ROOT } from "./af-packet-rig.js";
 import { noNamespace } from "./namespace.js";

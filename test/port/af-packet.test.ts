@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
 import { BURST } from "../../src/memory/burst.js";
 import { PortCounter } from "../../src/memory/counters.js";
-import { native } from "../../src/port/native.js";
+import { native } from "../../src/native.js";
 import { Gso, Offload } from "../../src/port/offload.js";
 import { Fate } from "../../src/reason.js";
 import { frame, ip, offload, Rig, Tap, tagged } from "./af-packet-rig.js";

@@ -1,8 +1,8 @@
 import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import t from "tap";
+import { native } from "../../src/native.js";
 import { linkState, prepareInterface } from "../../src/port/interface.js";
-import { native } from "../../src/port/native.js";
 import { driver, ip, ROOT } from "./af-packet-rig.js";
 import { noNamespace } from "./namespace.js";
 

@@ -8,7 +8,7 @@ import { startServer } from "../../control/server.js";
 import { sessionService } from "../../control/session-service.js";
 import { type Core, createCore } from "../../main/core.js";
 import { sessionRules } from "../../main/rules.js";
-import { native } from "../../port/native.js";
+import { native } from "../../native.js";
 import { ClosedSessions } from "../../table/closed.js";
 import { CloseCode, State } from "../../table/session.js";
 import { Lane, SKEW } from "../../table/session-memory.js";

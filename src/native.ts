@@ -1,8 +1,8 @@
-// The native addon, loaded once per thread, with its types. Only src/port, and the composition root for memory and
-// threads, may call it.
+// The native addon, loaded once per thread, with its types. Only src/port and src/aead, and the composition root for memory
+// and threads, may call it.
 
 import { createRequire } from "node:module";
-import { SluiceError } from "../errors.js";
+import { SluiceError } from "./errors.js";
 
 // Capture files (native/pcap.cc)
 
@@ -101,6 +101,12 @@ export interface Native {
   /** poll(2) for reading on the first n descriptors (at most 256; negative ones are passed over); returns how many are ready. */
   poll(fds: Int32Array, n: number, timeoutMs: number): number;
 
+  /** AEAD providers (native/aead.cc). Throws why there is none. */
+  readonly Aead: new (
+    provider: "openssl" | "ipsec-mb",
+    frames: Uint8Array,
+  ) => NativeAead;
+
   // Capture files (native/pcap.cc)
   /** @param filter libpcap expression, "" for none */
   readonly PcapReader: new (
@@ -145,6 +151,16 @@ export interface PacketSocket {
   close(): void;
 }
 
+/** src/aead/aead.ts says what these do. */
+export interface NativeAead {
+  readonly name: "openssl" | "ipsec-mb";
+  set(context: number, suite: number, key: Uint8Array, salt: Uint8Array): void;
+  wipe(context: number): void;
+  seal(jobs: Int32Array, n: number): void;
+  open(jobs: Int32Array, n: number): void;
+  close(): void;
+}
+
 export interface NativeLink {
   readonly ifindex: number;
   readonly flags: number;
@@ -159,7 +175,7 @@ export interface NativeLink {
 
 function load(): Native {
   try {
-    return createRequire(import.meta.url)("../../../build/Release/sluice.node") as Native;
+    return createRequire(import.meta.url)("../../build/Release/sluice.node") as Native;
   } catch (cause) {
     throw new SluiceError("addon", "loading the native addon build/Release/sluice.node failed: run `npm run build`", { cause });
   }

@@ -1,0 +1,67 @@
+// What the AEAD providers share (native/aead_openssl.cc, native/aead_ipsec_mb.cc): they take jobs whose ranges were checked, and
+// know nothing of JavaScript. src/aead/aead.ts says what a suite and a job are.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <memory>
+
+namespace sluice {
+
+enum SuiteBits { kAes256 = 1, kCcm = 2, kIcvShift = 2, kSuites = 12 };
+
+static const int kNonceMax = 12;
+// Jobs that a provider is given at once.
+static const int kAeadBurst = 64;
+
+// A key in the form that its provider works with; the destructor wipes it.
+struct AeadContext {
+  AeadContext(int suite, const uint8_t* salt);
+  virtual ~AeadContext();
+  AeadContext(const AeadContext&) = delete;
+
+  size_t KeyBytes() const { return aes256 ? 32 : 16; }
+  // RFC 4106 section 4: 4 bytes of salt, RFC 4309 section 4: 3; the 8 bytes of the packet follow.
+  void Nonce(const uint8_t* iv, uint8_t* nonce) const {
+    memcpy(nonce, salt, sizeof salt);
+    memcpy(nonce + (ccm ? 3 : 4), iv, 8);
+  }
+
+  const bool aes256;
+  const bool ccm;
+  const uint32_t icv;
+
+ private:
+  uint8_t salt[4];
+};
+
+struct AeadJob {
+  AeadContext* context;
+  const uint8_t* iv;
+  const uint8_t* aad;
+  uint32_t aadLength;
+  uint8_t* data;  // the ICV behind it
+  uint32_t length;
+  int32_t* status;
+
+  // The ICV is wrong: nothing that was not authentic is left to be read.
+  void Settle(bool authentic) const {
+    *status = authentic ? 0 : 1;
+    if (!authentic) memset(data, 0, length);
+  }
+};
+
+class AeadProvider {
+ public:
+  virtual ~AeadProvider() = default;
+  virtual std::unique_ptr<AeadContext> Make(int suite, const uint8_t* key, const uint8_t* salt) = 0;
+  // At most kAeadBurst jobs. They throw std::runtime_error when the library fails; nothing is left in the clear then.
+  virtual void Seal(const AeadJob* jobs, int n) = 0;
+  virtual void Open(const AeadJob* jobs, int n) = 0;
+};
+
+// std::runtime_error says why there is none.
+std::unique_ptr<AeadProvider> NewOpenssl();
+std::unique_ptr<AeadProvider> NewIpsecMb();
+
+}  // namespace sluice
