@@ -5,7 +5,7 @@
 // counters  a cache line per key that seals: contended (table/sequence.ts). SAs with the same key share one, and a key that comes back
 //           finds its own again: an IV never repeats.
 // windows   a cache line and a ring of bits per slot: contended, under a lock word (table/replay-window.ts).
-// holding   by worker: slot + 1 of the window that it has locked or is about to, or 0: what control frees when it dies.
+// holding   by worker: slot + 1 of the window that it locked last, or is about to: what control frees when it dies.
 // lanes     one array per worker: the SA's counters, two cache lines each.
 // released  ring of slots that were let go, for workers to wipe their contexts by: `count` first, then the slots.
 //
@@ -57,9 +57,10 @@ export const enum KeyCounter {
 export const enum Window {
   /** Number + 1 of the worker that holds it, or 0. */
   lock,
-  /** The highest number accepted. */
+  /** The highest number accepted; topHigh is written after topLow, and nextHigh before (table/replay-window.ts). */
   topLow,
   topHigh,
+  nextHigh,
   /** Ring of words, a bit per sequence number (RFC 6479). */
   ring = 16,
   ringWords = 512,
