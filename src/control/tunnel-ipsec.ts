@@ -6,28 +6,15 @@
 //
 // Leniency that clients need: tunnel IPs beside the transport modes are ignored, and so is the operation of an encrypting SA.
 
-import { EspMode, EspModeBit, type SaInfo, type SaKeys, type SaRef } from "../table/sa.js";
 import type { Tunnel } from "../table/rule.js";
+import { EspMode, EspModeBit, type SaKeys, type SaRef } from "../table/sa.js";
+import type { SaTable } from "../table/sa-table.js";
 import { type IPSecDec, type IPSecEnc, type IPSecSAParams, type IPSecTunnel, Operation } from "./gen/tunneloffload.js";
 import { toKey } from "./ipsec-key.js";
 import { fromSuite, SUITES, toSuite } from "./ipsec-suite.js";
 import type { Ipv4Order } from "./translate.js";
 import { fromOuter, type OuterPair, toOuter } from "./tunnel-address.js";
-import {
-  invalidField,
-  invalidKey,
-  missingIpsecFields,
-  unsupportedEncryption,
-  unsupportedTunnelType,
-} from "./tunnel-fault.js";
-
-/** The SAs that are in the table. */
-export interface Sas {
-  matches(slot: number, key: Uint8Array, salt: Uint8Array): boolean;
-  info(slot: number): SaInfo;
-  /** Key and salt; a copy. */
-  reveal(slot: number): Uint8Array;
-}
+import { invalidField, invalidKey, missingIpsecFields, unsupportedEncryption, unsupportedTunnelType } from "./tunnel-fault.js";
 
 type Enc = Extract<Tunnel, { kind: "ipsec-enc" }>;
 type Dec = Extract<Tunnel, { kind: "ipsec-dec" }>;
@@ -37,7 +24,7 @@ const TUNNEL_IPS = { ipv4: "ipv4_tunnel", ipv6: "ipv6_tunnel" };
 const NO_KEY = Buffer.alloc(0);
 
 /** @param before what it replaces */
-export function toIpsec({ ipsec }: IPSecTunnel, order: Ipv4Order, sas: Sas, before: Tunnel | undefined): Tunnel {
+export function toIpsec({ ipsec }: IPSecTunnel, order: Ipv4Order, sas: SaTable, before: Tunnel | undefined): Tunnel {
   if (ipsec === undefined) throw missingIpsecFields("ipsec_tunnel is empty: give ipsec_enc or ipsec_dec");
   if (ipsec.$case === "ipsecEnc") return toEnc(ipsec.value, order, sas, before?.kind === "ipsec-enc" ? before : undefined);
   return toDec(ipsec.value, sas, before?.kind === "ipsec-dec" ? before : undefined);
@@ -58,7 +45,7 @@ export function fromIpsec(tunnel: Enc | Dec, order: Ipv4Order, reveal: ((slot: n
   return { ipsec: { $case: "ipsecEnc", value: { ...common, ipsecSa: one(tunnel.sa), tunnelIps } } };
 }
 
-function toEnc(enc: IPSecEnc, order: Ipv4Order, sas: Sas, before: Enc | undefined): Enc {
+function toEnc(enc: IPSecEnc, order: Ipv4Order, sas: SaTable, before: Enc | undefined): Enc {
   const at = "ipsec_enc";
   const { mode, suite } = modeAndSuite(enc, at);
   const outer =
@@ -78,32 +65,46 @@ function toEnc(enc: IPSecEnc, order: Ipv4Order, sas: Sas, before: Enc | undefine
   return { kind: "ipsec-enc", mode, suite, outer, sa: kept ? old : sa };
 }
 
-function toDec(dec: IPSecDec, sas: Sas, before: Dec | undefined): Dec {
+function toDec(dec: IPSecDec, sas: SaTable, before: Dec | undefined): Dec {
   const at = "ipsec_dec";
   const { mode, suite } = modeAndSuite(dec, at);
   const bySpi = new Map(before?.sas.map((sa): [number, Sa] => [sa.spi, sa]));
   for (const [i, entry] of dec.ipsecSas.entries()) {
-    change(bySpi, entry, `${at}.ipsec_sas[${i}]`, suite, { sas, update: before !== undefined, sameSuite: suite === before?.suite });
+    change(bySpi, entry, `${at}.ipsec_sas[${i}]`, suite, {
+      sas,
+      update: before !== undefined,
+      sameSuite: suite === before?.suite,
+    });
   }
   if (before === undefined && bySpi.size === 0) {
     throw missingIpsecFields(`${at}.ipsec_sas is empty: give at least one SA, its SPI and its key`);
   }
   const staying = before === undefined || suite === before.suite ? [] : before.sas.filter((sa) => bySpi.get(sa.spi) === sa);
   if (staying.length > 0) {
-    throw staysWith(at, "ipsec_sas that replace each SA (operation _UPDATE) or remove it (_DELETE)", staying.map(({ spi }) => spi));
+    throw staysWith(
+      at,
+      "ipsec_sas that replace each SA (operation _UPDATE) or remove it (_DELETE)",
+      staying.map(({ spi }) => spi),
+    );
   }
   return { kind: "ipsec-dec", mode, suite, sas: [...bySpi.values()] };
 }
 
 interface Change {
-  readonly sas: Sas;
+  readonly sas: SaTable;
   /** The tunnel exists. */
   readonly update: boolean;
   readonly sameSuite: boolean;
 }
 
 /** Carries one entry of ipsec_sas out. */
-function change(bySpi: Map<number, Sa>, entry: IPSecSAParams, at: string, suite: number, { sas, update, sameSuite }: Change): void {
+function change(
+  bySpi: Map<number, Sa>,
+  entry: IPSecSAParams,
+  at: string,
+  suite: number,
+  { sas, update, sameSuite }: Change,
+): void {
   const { spi, operation } = entry;
   if (spi === 0) throw missingIpsecFields(`${at}.spi is missing: give the SPI, from 1`);
   const old = bySpi.get(spi);
@@ -132,7 +133,9 @@ function change(bySpi: Map<number, Sa>, entry: IPSecSAParams, at: string, suite:
   const sa = newSa(entry, suite, at);
   if (old === undefined) bySpi.set(spi, sa);
   else if (!holds(old, sa, sas)) {
-    throw invalidKey(`${at}: SPI ${spi} has another key already: take another SPI, or rekey it with an _UPDATE of the tunnel and of the SA`);
+    throw invalidKey(
+      `${at}: SPI ${spi} has another key already: take another SPI, or rekey it with an _UPDATE of the tunnel and of the SA`,
+    );
   }
 }
 
@@ -141,7 +144,7 @@ function newSa({ spi, encryptionKey }: IPSecSAParams, suite: number, at: string)
   return { spi, ...toKey(encryptionKey, suite, `${at}.encryption_key`) };
 }
 
-function holds(sa: Sa, { key, salt }: SaKeys, sas: Sas): boolean {
+function holds(sa: Sa, { key, salt }: SaKeys, sas: SaTable): boolean {
   if ("slot" in sa) return sas.matches(sa.slot, key, salt);
   return Buffer.compare(sa.key, key) === 0 && Buffer.compare(sa.salt, salt) === 0;
 }
@@ -166,16 +169,12 @@ function staysWith(at: string, remedy: string, spis: readonly number[]) {
   return unsupportedEncryption(`${at}.encryption_type is not that of SPI ${shown}, which would stay: give ${remedy} with it`);
 }
 
-type TunnelIps = NonNullable<IPSecEnc["tunnelIps"]>;
+export type TunnelIps = NonNullable<IPSecEnc["tunnelIps"]>;
 
 export function toPair(ips: TunnelIps): OuterPair {
-  return ips.$case === "ipv4Tunnel"
-    ? { $case: "outerIpv4Pair", value: ips.value }
-    : { $case: "outerIpv6Pair", value: ips.value };
+  return ips.$case === "ipv4Tunnel" ? { $case: "outerIpv4Pair", value: ips.value } : { $case: "outerIpv6Pair", value: ips.value };
 }
 
 export function fromPair(pair: OuterPair): TunnelIps {
-  return pair.$case === "outerIpv4Pair"
-    ? { $case: "ipv4Tunnel", value: pair.value }
-    : { $case: "ipv6Tunnel", value: pair.value };
+  return pair.$case === "outerIpv4Pair" ? { $case: "ipv4Tunnel", value: pair.value } : { $case: "ipv6Tunnel", value: pair.value };
 }

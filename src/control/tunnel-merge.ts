@@ -5,7 +5,6 @@
 import type { VxlanEncap } from "./gen/sluice_tunnel.js";
 import type {
   GeneveEncap,
-  IPSecEnc,
   IPSecSAParams,
   IPSecTunnel,
   IPV4Match,
@@ -16,7 +15,7 @@ import type {
   MatchCriteria_VXLanMatch,
 } from "./gen/tunneloffload.js";
 import type { IpMatchField, OuterPair } from "./tunnel-address.js";
-import { fromPair, toPair } from "./tunnel-ipsec.js";
+import { fromPair, type TunnelIps, toPair } from "./tunnel-ipsec.js";
 import type { TunnelRequest } from "./tunnel-rule.js";
 
 export function merge(old: TunnelRequest, update: TunnelRequest): TunnelRequest {
@@ -144,7 +143,7 @@ function sa(old: IPSecSAParams, update: IPSecSAParams): IPSecSAParams {
   return { ...update, spi: update.spi || old.spi };
 }
 
-function ends(old: NonNullable<IPSecEnc["tunnelIps"]>, update: NonNullable<IPSecEnc["tunnelIps"]>): IPSecEnc["tunnelIps"] {
+function ends(old: TunnelIps, update: TunnelIps): TunnelIps {
   return fromPair(outer(toPair(old), toPair(update)));
 }
 

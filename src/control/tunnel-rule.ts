@@ -4,6 +4,7 @@
 // Leniency that clients need: option_length is advisory; inner MACs of an encapsulation that carries IP are ignored.
 
 import type { HeaderMatch, NewRule, Next, Tunnel, TunnelSettings } from "../table/rule.js";
+import type { SaTable } from "../table/sa-table.js";
 import { EtherType } from "../wire/ethernet.js";
 import { Geneve as GeneveHeader, GeneveOptionField } from "../wire/geneve.js";
 import type { VxlanEncap, VxlanTunnelRequest } from "./gen/sluice_tunnel.js";
@@ -25,7 +26,7 @@ import {
   notSupported,
   tooManyOptions,
 } from "./tunnel-fault.js";
-import { fromIpsec, type Sas, toIpsec } from "./tunnel-ipsec.js";
+import { fromIpsec, toIpsec } from "./tunnel-ipsec.js";
 import { fromMatch, type MatchNames, toMatch, VNI_MAX } from "./tunnel-match.js";
 
 /** A request of either service. */
@@ -39,7 +40,7 @@ export interface TunnelNames extends MatchNames {
   readonly geneve: TunnelSettings;
   readonly vxlan: TunnelSettings;
   readonly ipsec: TunnelSettings;
-  readonly sas: Sas;
+  readonly sas: SaTable;
   /** Answers have the keys of SAs. */
   readonly revealKeys: boolean;
 }
@@ -111,12 +112,7 @@ const DECAPS: Partial<Record<Tunnel["kind"], Decap>> = {
  * @param vxlan in the words of sluice.v1; in those of the API a VXLAN encapsulation has no tunnel
  * @param reveal gives the key of a SA; undefined: they are left empty
  */
-export function fromRule(
-  rule: NewRule,
-  names: MatchNames,
-  vxlan: boolean,
-  reveal?: (slot: number) => Uint8Array,
-): TunnelRequest {
+export function fromRule(rule: NewRule, names: MatchNames, vxlan: boolean, reveal?: (slot: number) => Uint8Array): TunnelRequest {
   const { id, match, next, tunnel } = rule;
   const named = fromMatch(match, names);
   // What makes a GeneveDecap one of VXLAN.

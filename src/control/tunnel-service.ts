@@ -7,7 +7,7 @@ import { createTunnels } from "./create-tunnels.js";
 import {
   type CapabilityRequest,
   type CapabilityResponse,
-  type IpTunnelRequest,
+  IpTunnelRequest,
   type IpTunnelResponse,
   IpTunnelResponses,
   type IpTunnelServiceServer,
@@ -76,11 +76,18 @@ type Handlers = Omit<IpTunnelServiceServer, "createIpTunnel" | "getAllIpTunnels"
   getAllIpTunnelsStats: Listing;
 };
 
+/** The message as it came is overwritten: the request that is made of it is the only place that has its keys. */
+function decodeOnce(message: Buffer): IpTunnelRequest {
+  const request = IpTunnelRequest.decode(message);
+  message.fill(0);
+  return request;
+}
+
 const encoded = { responseSerialize: (message: Buffer) => message };
 
 const DEFINITION = {
   ...IpTunnelServiceService,
-  createIpTunnel: { ...IpTunnelServiceService.createIpTunnel, ...encoded },
+  createIpTunnel: { ...IpTunnelServiceService.createIpTunnel, ...encoded, requestDeserialize: decodeOnce },
   getAllIpTunnels: { ...IpTunnelServiceService.getAllIpTunnels, ...encoded },
   getAllIpTunnelsStats: { ...IpTunnelServiceService.getAllIpTunnelsStats, ...encoded },
 };

@@ -5,6 +5,7 @@
 // fast clients write, slots in their grace period are bounded.
 
 import type { BaseLogger } from "pino";
+import { SluiceError } from "../errors.js";
 import { isDecap, type NewRule, sasOf, type TunnelSettings } from "../table/rule.js";
 import { RuleStatus, type RuleTable } from "../table/rule-table.js";
 import type { SaKeys, SaRef } from "../table/sa.js";
@@ -25,6 +26,10 @@ import { fromRule, type TunnelNames, type TunnelRequest, toRule } from "./tunnel
 
 /** As many requests as the table has records for beyond its capacity (rule-memory.ts). */
 export const BATCH = 64;
+
+/** Those below are IANA's. */
+const FIRST_SPI = 256;
+const WARN_PERIOD_MS = 1000;
 
 export interface Outcome {
   /** The assigned one where the request asked for that. */
@@ -50,6 +55,8 @@ type Step =
 
 export class TunnelWriter {
   #last: Promise<unknown> = Promise.resolve();
+  /** When reserved SPIs were last spoken of. */
+  #lastReserved = Number.NEGATIVE_INFINITY;
 
   constructor(private readonly options: TunnelWriterOptions) {}
 
@@ -73,13 +80,13 @@ export class TunnelWriter {
 
   /** Undefined: there is no such tunnel. A string: what is wrong with these settings for it. */
   setSettings(id: bigint, changes: Partial<TunnelSettings>): Promise<TunnelSettings | string | undefined> {
-    const { rules } = this.options;
+    const { rules, now } = this.options;
     return this.#inLine(() => {
       const rule = rules.get(id)?.rule;
       if (rule === undefined) return undefined;
       const changed = { ...rule, settings: { ...rule.settings, ...changes } };
       if (rules.clashes(changed)) return clash(changed);
-      rules.update(changed);
+      rules.update(changed, now());
       return changed.settings;
     });
   }
@@ -128,7 +135,8 @@ export class TunnelWriter {
     if (step.kind === "create" && tunnelId !== undefined && !rules.has(tunnelId)) return { id, fault: unknownMatch(tunnelId) };
     if (rules.clashes(step.rule)) return { id, fault: invalidField(clash(step.rule)) };
     const rule = withSas(step.rule, placed);
-    const status = step.kind === "create" ? rules.add(rule, now()) : rules.update(rule);
+    const status = this.#put(step.kind, rule);
+    if (typeof status === "string") return { id, fault: unavailable(status) };
     switch (status) {
       case RuleStatus.done: {
         const done = step.kind === "create" ? rules.lastId : id;
@@ -156,18 +164,38 @@ export class TunnelWriter {
     }
   }
 
-  /** Decapsulation decides by its match alone: what anyone sends to any address comes out of such a tunnel. */
+  /** A sentence: why sequence numbers could not be reserved (ipsec.ivState). */
+  #put(kind: "create" | "update", rule: NewRule): RuleStatus | string {
+    const { rules, now } = this.options;
+    try {
+      return kind === "create" ? rules.add(rule, now()) : rules.update(rule, now());
+    } catch (cause) {
+      if (cause instanceof SluiceError) return cause.message;
+      throw cause;
+    }
+  }
+
   #remark(steps: readonly Step[], outcomes: readonly Outcome[]): void {
-    const open = steps.flatMap((step, i) => {
+    const done = steps.flatMap((step, i) => {
       const { id, fault } = outcomes[i] as Outcome;
-      if (fault !== undefined || step instanceof TunnelFault || step.kind !== "create") return [];
-      const { match, tunnel } = step.rule;
-      return isDecap(tunnel) && match.ip?.destination === undefined ? [id] : [];
+      return fault !== undefined || step instanceof TunnelFault || step.kind === "delete" ? [] : [{ id, ...step }];
     });
-    if (open.length === 0) return;
-    const shown = open.length > 4 ? `${open.slice(0, 4).join(", ")} and ${open.length - 4} more` : open.join(", ");
-    const what = open.length === 1 ? `tunnel ${shown} decapsulates` : `tunnels ${shown} decapsulate`;
-    this.options.log.warn(`${what} packets to any address: name the outer destination in match_criteria if that is not meant`);
+    // Decapsulation decides by its match alone: what anyone sends to any address comes out of such a tunnel. Not so of one that decrypts.
+    const open = done.filter(
+      ({ kind, rule: { match, tunnel } }) =>
+        kind === "create" && isDecap(tunnel) && tunnel.kind !== "ipsec-dec" && match.ip?.destination === undefined,
+    );
+    if (open.length > 0) {
+      const what = open.length === 1 ? `tunnel ${some(open)} decapsulates` : `tunnels ${some(open)} decapsulate`;
+      this.options.log.warn(`${what} packets to any address: name the outer destination in match_criteria if that is not meant`);
+    }
+    const reserved = done.filter(({ rule }) => sasOf(rule.tunnel).some((sa) => !("slot" in sa) && sa.spi < FIRST_SPI));
+    const now = this.options.now();
+    if (reserved.length === 0 || now - this.#lastReserved < WARN_PERIOD_MS) return;
+    this.#lastReserved = now;
+    this.options.log.warn(
+      `tunnel ${some(reserved)}: SPIs below ${FIRST_SPI} are reserved (RFC 4303 section 2.1): take others if that is not meant`,
+    );
   }
 }
 
@@ -235,6 +263,11 @@ class Plan {
       throw unknownMatch(id);
     }
   }
+}
+
+function some(tunnels: readonly { readonly id: bigint }[]): string {
+  const ids = tunnels.map(({ id }) => id);
+  return ids.length > 4 ? `${ids.slice(0, 4).join(", ")} and ${ids.length - 4} more` : ids.join(", ");
 }
 
 /** A later step of a batch goes by what an earlier one asked for: by now its SAs are in the table. */
