@@ -2,7 +2,7 @@
 
 import { type handleClientStreamingCall, type ServerWritableStream, status } from "@grpc/grpc-js";
 import type { BaseLogger } from "pino";
-import type { RuleTable } from "../table/rule-table.js";
+import type { RuleInfo, RuleTable } from "../table/rule-table.js";
 import { createTunnels } from "./create-tunnels.js";
 import {
   type CapabilityRequest,
@@ -19,7 +19,7 @@ import {
 } from "./gen/tunneloffload.js";
 import { RpcError, unary } from "./handler.js";
 import type { Service } from "./server.js";
-import { listTunnels } from "./tunnel-list.js";
+import { list } from "./tunnel-list.js";
 import { CAPABILITIES, missingStats, missingTunnel, toResponse, toStatsResponse } from "./tunnel-response.js";
 import type { TunnelNames } from "./tunnel-rule.js";
 import type { TunnelWriter } from "./tunnel-writer.js";
@@ -38,6 +38,14 @@ export function tunnelService({ rules, writer, names, missing, log }: TunnelServ
     if (missing === "status") throw new RpcError(status.NOT_FOUND, `there is no tunnel ${id}`);
   }
 
+  function* all(encode: (info: RuleInfo) => Uint8Array): Generator<Uint8Array> {
+    for (const info of rules.list()) yield encode(info);
+  }
+  const tunnel = (info: RuleInfo) => IpTunnelResponses.encode({ responses: [toResponse(info, names)] }).finish();
+  const stats = (info: RuleInfo) => IpTunnelStatsResponses.encode({ responses: [toStatsResponse(info)] }).finish();
+
+  const perMessage = ({ tunnelsPerRequest }: TunnelRequestArgs) => tunnelsPerRequest;
+
   const handlers: Handlers = {
     capabilities: unary<CapabilityRequest, CapabilityResponse>("Capabilities", log, () => CAPABILITIES),
     createIpTunnel: createTunnels<IpTunnelRequest>("CreateIpTunnel", writer, log),
@@ -51,18 +59,8 @@ export function tunnelService({ rules, writer, names, missing, log }: TunnelServ
       if (info === undefined) refuseMissing(tunnelId);
       return info === undefined ? missingStats(tunnelId) : toStatsResponse(info);
     }),
-    getAllIpTunnels: listTunnels(
-      "GetAllIpTunnels",
-      rules,
-      (info) => IpTunnelResponses.encode({ responses: [toResponse(info, names)] }).finish(),
-      log,
-    ),
-    getAllIpTunnelsStats: listTunnels(
-      "GetAllIpTunnelsStats",
-      rules,
-      (info) => IpTunnelStatsResponses.encode({ responses: [toStatsResponse(info)] }).finish(),
-      log,
-    ),
+    getAllIpTunnels: list("GetAllIpTunnels", () => all(tunnel), perMessage, log),
+    getAllIpTunnelsStats: list("GetAllIpTunnelsStats", () => all(stats), perMessage, log),
   };
   return { definition: DEFINITION, handlers, end: () => {} };
 }
