@@ -97,13 +97,15 @@ function checkRoutes(options: Options, problems: Problem[]): void {
 /** A UDP port announces one header: its standard's, or what is configured. */
 const STANDARD_PORTS = { geneve: 6081, vxlan: 4789, esp: 4500 };
 
-function checkTunnelPorts({ geneve, vxlan }: Options, problems: Problem[]): void {
-  const one = (key: "geneve" | "vxlan", port: number | undefined, taken: readonly (number | undefined)[]) => {
+function checkTunnelPorts({ geneve, vxlan, ipsec }: Options, problems: Problem[]): void {
+  const one = (key: string, port: number | undefined, taken: readonly (number | undefined)[], field = "udpPort") => {
     if (port === undefined || !taken.includes(port)) return;
-    problems.push({ path: [key, "udpPort"], text: foundExpected(port, "a port where no other kind of tunnel is expected") });
+    problems.push({ path: [key, field], text: foundExpected(port, "a port where no other kind of tunnel is expected") });
   };
   one("geneve", geneve?.udpPort, [STANDARD_PORTS.vxlan, STANDARD_PORTS.esp]);
   one("vxlan", vxlan?.udpPort, [STANDARD_PORTS.geneve, STANDARD_PORTS.esp, geneve?.udpPort]);
+  const others = [STANDARD_PORTS.geneve, STANDARD_PORTS.vxlan, geneve?.udpPort, vxlan?.udpPort];
+  one("ipsec", ipsec?.nattPort, others, "nattPort");
 }
 
 function checkNextHops(options: Options, problems: Problem[]): void {

@@ -102,6 +102,16 @@ export interface TunnelsConfig {
   /** Settings that tunnels begin with, by kind. */
   readonly geneve: TunnelDefaults;
   readonly vxlan: TunnelDefaults;
+  readonly ipsec: TunnelDefaults;
+}
+
+export interface IpsecConfig {
+  /** What encrypts and decrypts; `auto`: the fastest that is there. */
+  readonly aead: "auto" | "node" | "openssl" | "ipsec-mb";
+  /** Security associations that there may be at a time. */
+  readonly capacity: number;
+  /** File in which sequence numbers are reserved before use, so that no IV repeats after a restart either. */
+  readonly ivState?: string | undefined;
 }
 
 /** As TunnelSettings of src/table/rule.ts. */
@@ -179,10 +189,16 @@ export interface Config {
   readonly nextHops: readonly NextHopConfig[];
   readonly routes: readonly RouteConfig[];
   readonly tunnels: TunnelsConfig;
+  readonly ipsec: IpsecConfig;
   readonly mtu: MtuConfig;
   readonly reassembly: ReassemblyConfig;
   readonly grpc: GrpcConfig;
-  readonly api: { readonly ipv4Order: "s_addr" | "host"; readonly missingSession: "response" | "status" };
+  readonly api: {
+    readonly ipv4Order: "s_addr" | "host";
+    readonly missingSession: "response" | "status";
+    /** Answers have the keys of security associations. */
+    readonly revealKeys: boolean;
+  };
   readonly workers: number;
   /** Processor for worker i (pin[i % pin.length]); empty: not pinned. */
   readonly pin: readonly number[];

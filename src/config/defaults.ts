@@ -14,6 +14,7 @@ export const DEFAULTS = {
   },
   ipv4Order: "s_addr",
   missingSession: "response",
+  revealKeys: false,
   workers: 2,
   /** An Ethernet jumbo frame of 9,216 bytes. */
   maxFrame: 9_216,
@@ -31,6 +32,7 @@ export const DEFAULTS = {
     replayWindow: 1024,
     nattSourcePort: 4500,
   },
+  ipsec: { aead: "auto", capacity: 65_536 },
   mtu: { onExceed: "icmp", icmpRate: 100 },
   reassembly: { memory: 4 << 20, timeout: 30, perSource: 64 },
   sessions: {

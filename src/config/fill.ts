@@ -29,6 +29,12 @@ export function fill(options: Options, limits: Limits, locate?: (path: Problem["
       failClosed: options.tunnels?.failClosed ?? DEFAULTS.tunnels.failClosed,
       geneve: fillTunnel(options, options.geneve),
       vxlan: fillTunnel(options, options.vxlan),
+      ipsec: fillTunnel(options, { ...options.ipsec, udpPort: options.ipsec?.nattPort }),
+    },
+    ipsec: {
+      aead: options.ipsec?.aead ?? DEFAULTS.ipsec.aead,
+      capacity: options.ipsec?.capacity ?? DEFAULTS.ipsec.capacity,
+      ivState: options.ipsec?.ivState,
     },
     mtu: {
       onExceed: options.mtu?.onExceed ?? DEFAULTS.mtu.onExceed,
@@ -43,6 +49,7 @@ export function fill(options: Options, limits: Limits, locate?: (path: Problem["
     api: {
       ipv4Order: options.api?.ipv4Order ?? DEFAULTS.ipv4Order,
       missingSession: options.api?.missingSession ?? DEFAULTS.missingSession,
+      revealKeys: options.api?.revealKeys ?? DEFAULTS.revealKeys,
     },
     workers: options.workers ?? DEFAULTS.workers,
     pin: options.pin ?? [],
@@ -75,7 +82,9 @@ function fillTls({ cert, key, clientCa }: NonNullable<Options["grpc"]>): TlsConf
   return cert === undefined || key === undefined ? undefined : { cert, key, clientCa };
 }
 
-function fillTunnel({ outer, innerVlan }: Options, kind: Options["geneve"]): TunnelDefaults {
+type Given = { readonly [Key in keyof TunnelDefaults]?: TunnelDefaults[Key] | undefined };
+
+function fillTunnel({ outer, innerVlan }: Options, kind: Given | undefined): TunnelDefaults {
   const defaults = DEFAULTS.tunnel;
   return {
     udpPort: kind?.udpPort ?? defaults.udpPort,
@@ -85,9 +94,9 @@ function fillTunnel({ outer, innerVlan }: Options, kind: Options["geneve"]): Tun
     dscp: outer?.dscp ?? defaults.dscp,
     ecn: outer?.ecn ?? defaults.ecn,
     innerVlan: innerVlan ?? defaults.innerVlan,
-    esn: defaults.esn,
-    replayWindow: defaults.replayWindow,
-    nattSourcePort: defaults.nattSourcePort,
+    esn: kind?.esn ?? defaults.esn,
+    replayWindow: kind?.replayWindow ?? defaults.replayWindow,
+    nattSourcePort: kind?.nattSourcePort ?? defaults.nattSourcePort,
   };
 }
 

@@ -103,6 +103,18 @@ const encapsulation = map({
   udpChecksum: oneOf("default", "full", "zero").optional(),
 });
 
+const WINDOW = { error: "a whole number of packets from 64 to 8,192, or 0 to look for no replays" };
+
+const ipsec = map({
+  aead: oneOf("auto", "node", "openssl", "ipsec-mb").optional(),
+  capacity: integer(1, MIB).optional(),
+  esn: flag().optional(),
+  replayWindow: z.union([z.literal(0, WINDOW), z.int(WINDOW).min(64, WINDOW).max(8192, WINDOW)], WINDOW).optional(),
+  nattPort: integer(1, 65_535).optional(),
+  nattSourcePort: integer(1, 65_535).optional(),
+  ivState: text("the path of a file").optional(),
+});
+
 const DSCP = { error: "copy, or a whole number from 0 to 63" };
 const dscp = z.union([z.literal("copy", DSCP), z.int(DSCP).min(0, DSCP).max(63, DSCP)], DSCP);
 
@@ -116,6 +128,7 @@ export const optionsSchema = map({
   tunnels: map({ capacity: integer(1, MIB).optional(), failClosed: integer(0, 86_400).optional() }).optional(),
   geneve: encapsulation.optional(),
   vxlan: encapsulation.optional(),
+  ipsec: ipsec.optional(),
   outer: map({
     df: oneOf("copy", "set", "clear").optional(),
     ttl: integer(1, 255).optional(),
@@ -138,6 +151,7 @@ export const optionsSchema = map({
   api: map({
     ipv4Order: oneOf("s_addr", "host").optional(),
     missingSession: oneOf("response", "status").optional(),
+    revealKeys: flag().optional(),
   }).optional(),
   workers: integer(1, 64).optional(),
   pin: z.array(integer(0, 1023), { error: "a list of processor numbers" }).max(64, { error: "at most 64 processors" }).optional(),
@@ -168,6 +182,6 @@ export type HostOptions = NonNullable<PortOptions["host"]>;
  * Settings that a later version brings, as they stand in the specification; indices of lists are left out of the path.
  * They are refused by name, so that nobody takes a configuration for served that is not.
  */
-export const LATER: ReadonlySet<string> = new Set(["ipsec", "nat", "api.revealKeys"]);
+export const LATER: ReadonlySet<string> = new Set(["nat"]);
 
 export const LATER_DRIVERS: ReadonlySet<string> = new Set(["auto", "af_xdp", "pcap"]);

@@ -16,6 +16,12 @@ export function remarks(config: Config, processors: number): string[] {
   if (tls === undefined && !isLoopback(parseListen(listen)?.host ?? "")) {
     said.push(`grpc.insecure: whoever reaches ${listen} can program the device, and read what is programmed`);
   }
+  if (config.api.revealKeys) {
+    said.push(`api.revealKeys: whoever reads tunnels over gRPC at ${listen} gets the keys of their security associations`);
+  }
+  if (config.tunnels.ipsec.replayWindow === 0) {
+    said.push("ipsec.replayWindow: 0: what was captured once is accepted again, as often as it is sent");
+  }
   for (const port of config.ports) {
     if (port.role === "uplink" && port.peer < 0 && port.host < 0) {
       said.push(`port ${port.name} has neither a pair nor a host port: what no session sends elsewhere is dropped`);

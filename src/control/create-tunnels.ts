@@ -6,6 +6,7 @@ import type { handleClientStreamingCall, ServerReadableStream } from "@grpc/grpc
 import type { BaseLogger } from "pino";
 import { FailureLog } from "./failure-log.js";
 import { toStatus } from "./handler.js";
+import { wipeKeys } from "./ipsec-key.js";
 import { gone, whenWhole } from "./stream-end.js";
 import type { TunnelRequest } from "./tunnel-rule.js";
 import { TunnelAnswer } from "./tunnel-status.js";
@@ -43,11 +44,15 @@ export function createTunnels<Request extends TunnelRequest>(
     call.on("error", () => {
       over = true;
     });
+    // Comes after every call.
+    call.on("cancelled", () => creation.drop());
   };
 }
 
 class Creation {
   #batch: TunnelRequest[] = [];
+  /** The call is over: nothing more is taken. */
+  #over = false;
   /** More than a batch. */
   #long = false;
   readonly #answer = new TunnelAnswer();
@@ -63,6 +68,10 @@ class Creation {
   }
 
   async add(request: TunnelRequest): Promise<void> {
+    if (this.#over) {
+      wipeKeys(request);
+      return;
+    }
     if (this.#batch.length === BATCH) {
       this.#long = true;
       this.call.pause();
@@ -79,6 +88,13 @@ class Creation {
     this.#write();
     await this.#work;
     return gone(this.call) ? undefined : this.#answer;
+  }
+
+  /** What was not carried out will not be: no key of it stays in memory. */
+  drop(): void {
+    this.#over = true;
+    this.#batch.forEach(wipeKeys);
+    this.#batch = [];
   }
 
   #write(): void {

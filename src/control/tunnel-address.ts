@@ -74,10 +74,18 @@ export function fromIpMatch(ip: IpMatch | undefined, order: Ipv4Order): IpMatchF
   return { $case: "ipv4Match", value: { sourceIp: value(source), destinationIp: value(destination), ...prefixes } };
 }
 
-/** Both ends of a tunnel; neither may be left out. */
-export function toOuter(field: OuterPair | undefined, order: Ipv4Order, at: string, fault: FaultOf): OuterAddresses {
+const OUTER = { ipv4: "outer_ipv4_pair", ipv6: "outer_ipv6_pair" };
+
+/** Both ends of a tunnel; neither may be left out. `names`: of the two fields. */
+export function toOuter(
+  field: OuterPair | undefined,
+  order: Ipv4Order,
+  at: string,
+  fault: FaultOf,
+  names = OUTER,
+): OuterAddresses {
   if (field === undefined) {
-    throw fault(`${at} has neither outer_ipv4_pair nor outer_ipv6_pair: give the addresses of the outer header`);
+    throw fault(`${at} has neither ${names.ipv4} nor ${names.ipv6}: give the addresses of the outer header`);
   }
   const one = (name: "sourceIp" | "destinationIp", place: string): Uint8Array => {
     const bytes =
@@ -85,7 +93,7 @@ export function toOuter(field: OuterPair | undefined, order: Ipv4Order, at: stri
     if (bytes.every((byte) => byte === 0)) throw fault(`${place} is missing: give the address of that end of the tunnel`);
     return bytes;
   };
-  const pair = `${at}.${field.$case === "outerIpv4Pair" ? "outer_ipv4_pair" : "outer_ipv6_pair"}`;
+  const pair = `${at}.${field.$case === "outerIpv4Pair" ? names.ipv4 : names.ipv6}`;
   return { source: one("sourceIp", `${pair}.source_ip`), destination: one("destinationIp", `${pair}.destination_ip`) };
 }
 

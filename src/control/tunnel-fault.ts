@@ -7,7 +7,7 @@ import {
   AddTunnelStatus,
   type Error as ErrorMessage,
   GeneveError,
-  type IPSecError,
+  IPSecError,
   MatchError,
   type TunnelAdditionError,
   TunnelError,
@@ -24,7 +24,7 @@ export class TunnelFault extends Error {
   }
 
   toMessage(): ErrorMessage {
-    const none = { matchError: 0, tunnelError: 0, ipsecError: 0 as IPSecError, geneveError: 0 };
+    const none = { matchError: 0, tunnelError: 0, ipsecError: 0, geneveError: 0 };
     return { errorMessage: this.codes && { ...none, ...this.codes }, errorString: this.message };
   }
 }
@@ -43,6 +43,10 @@ export const invalidTunnelId = rejected({ matchError: MatchError.INVALID_TUNNEL_
 export const invalidCapabilities = rejected({ matchError: MatchError.INVALID_CAPABILITIES });
 export const invalidField = rejected({ matchError: MatchError.INVALID_FIELD });
 export const notSupported = rejected({ tunnelError: TunnelError.NOT_SUPPORTED_TUNNEL });
+export const invalidKey = rejected({ ipsecError: IPSecError.INVALID_KEY });
+export const unsupportedEncryption = rejected({ ipsecError: IPSecError.NON_SUPPORTED_ENCRYPTION });
+export const unsupportedTunnelType = rejected({ ipsecError: IPSecError.NON_SUPPORTED_TUNNEL_TYPE });
+export const missingIpsecFields = rejected({ ipsecError: IPSecError.IPSEC_MISSING_FIELDS });
 export const invalidOption = rejected({ geneveError: GeneveError.INVALID_OPTION });
 export const tooManyOptions = rejected({ geneveError: GeneveError.TOO_MANY_OPTIONS });
 export const invalidGeneveField = rejected({ geneveError: GeneveError.INVALID_GENEVE_FIELD });

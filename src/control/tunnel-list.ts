@@ -1,12 +1,10 @@
-// GetAllIpTunnels and GetAllIpTunnelsStats: all tunnels in the order of creation, tunnels_per_request in each message, or as
-// many as a message may hold. The next message is made when the one before was taken off our hands, so that a client that
+// Answers that list: GetAllIpTunnels and GetAllIpTunnelsStats, all tunnels in the order of creation, tunnels_per_request in each
+// message, or as many as a message may hold; and ListSas. The next message is made when the one before was taken off our hands, so that a client that
 // does not read holds one of them.
 
 import { setImmediate as turn } from "node:timers/promises";
 import type { ServerWritableStream } from "@grpc/grpc-js";
 import type { BaseLogger } from "pino";
-import type { RuleInfo, RuleTable } from "../table/rule-table.js";
-import type { TunnelRequestArgs } from "./gen/tunneloffload.js";
 import { toStatus } from "./handler.js";
 
 /** What a client accepts by default in one message. */
@@ -14,21 +12,26 @@ const MESSAGE_BYTES = 4 * 1024 * 1024;
 /** Tunnels that are encoded before others get the thread. */
 const SLICE = 512;
 
-type Call = ServerWritableStream<TunnelRequestArgs, Buffer>;
+type Call<Request> = ServerWritableStream<Request, Buffer>;
 
-/** @param encode a message of its own with one tunnel: protobuf lets these be concatenated */
-export function listTunnels(
+/**
+ * @param parts each a message of its own with one entry, made when it is asked for: protobuf lets these be concatenated
+ * @param perMessage entries; 0: as many as it may hold
+ */
+export function list<Request>(
   method: string,
-  rules: RuleTable,
-  encode: (info: RuleInfo) => Uint8Array,
+  parts: (request: Request) => Iterable<Uint8Array>,
+  perMessage: (request: Request) => number,
   log: Pick<BaseLogger, "error">,
-): (call: Call) => void {
+): (call: Call<Request>) => void {
   return (call) => {
-    send(call, rules, encode).catch((cause) => call.emit("error", toStatus(cause, method, log)));
+    send(call, () => parts(call.request), perMessage(call.request) || Number.POSITIVE_INFINITY).catch((cause) =>
+      call.emit("error", toStatus(cause, method, log)),
+    );
   };
 }
 
-async function send(call: Call, rules: RuleTable, encode: (info: RuleInfo) => Uint8Array): Promise<void> {
+async function send<Request>(call: Call<Request>, all: () => Iterable<Uint8Array>, most: number): Promise<void> {
   let cancelled = false;
   let wake = () => {};
   call.on("cancelled", () => {
@@ -40,12 +43,10 @@ async function send(call: Call, rules: RuleTable, encode: (info: RuleInfo) => Ui
       wake = resolve;
       call.write(Buffer.concat(parts), () => resolve());
     });
-  const most = call.request.tunnelsPerRequest || Number.POSITIVE_INFINITY;
   let parts: Uint8Array[] = [];
   let bytes = 0;
   let seen = 0;
-  for (const info of rules.list()) {
-    const part = encode(info);
+  for (const part of all()) {
     if (parts.length === most || bytes + part.length > MESSAGE_BYTES) {
       await write(parts);
       parts = [];

@@ -1,9 +1,12 @@
 // _UPDATE: what is present replaces what the tunnel has, field by field, and the rest stays (api.md 12). A field at its zero
 // value is not present, so an update cannot set one; an address brings its prefix along; options are replaced as a whole.
+// The SAs of a merged IPSecDec are the changes to those that the tunnel has (tunnel-ipsec.ts).
 
 import type { VxlanEncap } from "./gen/sluice_tunnel.js";
 import type {
   GeneveEncap,
+  IPSecSAParams,
+  IPSecTunnel,
   IPV4Match,
   IPV6Match,
   MacPair,
@@ -12,6 +15,7 @@ import type {
   MatchCriteria_VXLanMatch,
 } from "./gen/tunneloffload.js";
 import type { IpMatchField, OuterPair } from "./tunnel-address.js";
+import { fromPair, type TunnelIps, toPair } from "./tunnel-ipsec.js";
 import type { TunnelRequest } from "./tunnel-rule.js";
 
 export function merge(old: TunnelRequest, update: TunnelRequest): TunnelRequest {
@@ -107,11 +111,40 @@ function tunnel(old: TunnelField, update: TunnelField): TunnelField {
   if (old.$case === "vxlanEncap" && update.$case === "vxlanEncap") {
     return { $case: "vxlanEncap", value: vxlanEncap(old.value, update.value) };
   }
+  if (old.$case === "ipsecTunnel" && update.$case === "ipsecTunnel") {
+    return { $case: "ipsecTunnel", value: { ipsec: both(old.value.ipsec, update.value.ipsec, ipsec) } };
+  }
   if (old.$case !== "geneve" || update.$case !== "geneve") return update;
   const [before, now] = [old.value.encapDecap, update.value.encapDecap];
   if (now === undefined) return old;
   if (before?.$case !== "geneveEncap" || now.$case !== "geneveEncap") return update;
   return { $case: "geneve", value: { encapDecap: { $case: "geneveEncap", value: geneveEncap(before.value, now.value) } } };
+}
+
+type Ipsec = NonNullable<IPSecTunnel["ipsec"]>;
+
+function ipsec(old: Ipsec, update: Ipsec): Ipsec {
+  const common = {
+    tunnelType: update.value.tunnelType || old.value.tunnelType,
+    encryptionType: update.value.encryptionType || old.value.encryptionType,
+  };
+  if (old.$case === "ipsecEnc" && update.$case === "ipsecEnc") {
+    const ipsecSa = both(old.value.ipsecSa, update.value.ipsecSa, sa);
+    const tunnelIps = both(old.value.tunnelIps, update.value.tunnelIps, ends);
+    return { $case: "ipsecEnc", value: { ...common, ipsecSa, tunnelIps } };
+  }
+  if (old.$case === "ipsecDec" && update.$case === "ipsecDec") {
+    return { $case: "ipsecDec", value: { ...common, ipsecSas: update.value.ipsecSas } };
+  }
+  return update;
+}
+
+function sa(old: IPSecSAParams, update: IPSecSAParams): IPSecSAParams {
+  return { ...update, spi: update.spi || old.spi };
+}
+
+function ends(old: TunnelIps, update: TunnelIps): TunnelIps {
+  return fromPair(outer(toPair(old), toPair(update)));
 }
 
 function vxlanEncap(old: VxlanEncap, update: VxlanEncap): VxlanEncap {

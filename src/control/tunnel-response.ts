@@ -2,17 +2,18 @@
 
 import type { TunnelCounters } from "../table/rule.js";
 import type { RuleInfo } from "../table/rule-table.js";
-import type {
-  CapabilityResponse,
-  Counters,
-  Error as ErrorMessage,
-  IpTunnelRequest,
-  IpTunnelResponse,
-  IpTunnelStatsResponse,
+import {
+  type CapabilityResponse,
+  type Counters,
+  EncType,
+  type Error as ErrorMessage,
+  IPSecTunnelType,
+  type IpTunnelRequest,
+  type IpTunnelResponse,
+  type IpTunnelStatsResponse,
 } from "./gen/tunneloffload.js";
 import { invalidTunnelId } from "./tunnel-fault.js";
-import type { MatchNames } from "./tunnel-match.js";
-import { fromRule, MAX_OPTIONS } from "./tunnel-rule.js";
+import { fromRule, MAX_OPTIONS, type TunnelNames } from "./tunnel-rule.js";
 
 export const CAPABILITIES: CapabilityResponse = {
   matchCapabilities: {
@@ -22,15 +23,19 @@ export const CAPABILITIES: CapabilityResponse = {
     tunnelMatching: true,
     spiMatching: true,
   },
-  ipsecCapabilities: { tunnelTypeSupported: [], encryptionSupported: [] },
+  ipsecCapabilities: {
+    tunnelTypeSupported: numbersOf(IPSecTunnelType),
+    encryptionSupported: numbersOf(EncType),
+  },
   geneveCapabilities: { numberGeneveOptionsSupported: MAX_OPTIONS },
 };
 
-export function toResponse(info: RuleInfo, names: MatchNames): IpTunnelResponse {
+export function toResponse(info: RuleInfo, names: TunnelNames): IpTunnelResponse {
   const { rule, counters } = info;
+  const reveal = names.revealKeys ? (slot: number) => names.sas.reveal(slot) : undefined;
   return {
     tunnelId: rule.id,
-    ipTunnel: fromRule(rule, names, false) as IpTunnelRequest,
+    ipTunnel: fromRule(rule, names, false, reveal) as IpTunnelRequest,
     tunnelCounters: toCounters(counters),
     error: orphanError(info),
   };
@@ -70,4 +75,9 @@ function toCounters(counters: TunnelCounters): Counters {
     inBytesDrops: BigInt(counters.inDropBytes),
     outBytesDrops: BigInt(counters.outDropBytes),
   };
+}
+
+/** Those that are known: generated enums have one for unknown ones, too. */
+function numbersOf(names: Readonly<Record<string, string | number>>): number[] {
+  return Object.values(names).filter((value): value is number => typeof value === "number" && value >= 0);
 }

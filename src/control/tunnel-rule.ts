@@ -3,7 +3,8 @@
 //
 // Leniency that clients need: option_length is advisory; inner MACs of an encapsulation that carries IP are ignored.
 
-import type { NewRule, Next, Tunnel, TunnelSettings } from "../table/rule.js";
+import type { HeaderMatch, NewRule, Next, Tunnel, TunnelSettings } from "../table/rule.js";
+import type { SaTable } from "../table/sa-table.js";
 import { EtherType } from "../wire/ethernet.js";
 import { Geneve as GeneveHeader, GeneveOptionField } from "../wire/geneve.js";
 import type { VxlanEncap, VxlanTunnelRequest } from "./gen/sluice_tunnel.js";
@@ -25,6 +26,7 @@ import {
   notSupported,
   tooManyOptions,
 } from "./tunnel-fault.js";
+import { fromIpsec, toIpsec } from "./tunnel-ipsec.js";
 import { fromMatch, type MatchNames, toMatch, VNI_MAX } from "./tunnel-match.js";
 
 /** A request of either service. */
@@ -32,11 +34,15 @@ export interface TunnelRequest extends Omit<IpTunnelRequest, "tunnel"> {
   tunnel: IpTunnelRequest["tunnel"] | VxlanTunnelRequest["tunnel"];
 }
 
-/** What of the configuration a rule depends on. */
+/** What of the device a rule depends on. */
 export interface TunnelNames extends MatchNames {
   /** Settings that tunnels begin with. */
   readonly geneve: TunnelSettings;
   readonly vxlan: TunnelSettings;
+  readonly ipsec: TunnelSettings;
+  readonly sas: SaTable;
+  /** Answers have the keys of SAs. */
+  readonly revealKeys: boolean;
 }
 
 /** Options of the least length, 4 bytes, that fit behind a Geneve header. */
@@ -45,8 +51,8 @@ const MAX_WORDS = 63;
 const WORD = 4;
 const MAX_DATA = 124;
 
-/** @param settings of the rule that it replaces; undefined: what the configuration says */
-export function toRule(request: TunnelRequest, names: TunnelNames, settings?: TunnelSettings): NewRule {
+/** @param before the rule that it replaces: settings and SAs stay */
+export function toRule(request: TunnelRequest, names: TunnelNames, before?: NewRule): NewRule {
   if (request.matchCriteria === undefined) {
     throw missingFields("match_criteria is missing: give it, if only an empty one, which matches all untagged packets");
   }
@@ -55,7 +61,7 @@ export function toRule(request: TunnelRequest, names: TunnelNames, settings?: Tu
     throw invalidField(`next_action ${nextAction} is none of NONE (0), FORWARD (1), RECIRCULATE (2)`);
   }
   const match = toMatch(request.matchCriteria, names);
-  const tunnel = toTunnel(request, names);
+  const tunnel = toTunnel(request, names, before?.tunnel);
   if (
     tunnel.kind === "geneve-encap" &&
     tunnel.protocol !== GeneveHeader.ethernet &&
@@ -67,24 +73,46 @@ export function toRule(request: TunnelRequest, names: TunnelNames, settings?: Tu
     );
   }
   const { kind } = tunnel;
-  const header = match.header?.kind;
-  if ((kind === "geneve-decap" && header === "esp") || (kind === "vxlan-decap" && header !== undefined && header !== "vxlan")) {
-    const [decap, wanted] =
-      kind === "geneve-decap" ? ["geneve_decap", "geneve_match (or vxlan_match)"] : ["vxlan_decap", "vxlan_match"];
-    throw invalidCapabilities(`${decap} cannot take what its match is for: match with ${wanted}, or with neither`);
+  const decap = DECAPS[kind];
+  if (decap !== undefined && match.header !== undefined && !decap.headers.includes(match.header.kind)) {
+    throw invalidCapabilities(`${decap.field} cannot take what its match is for: match with ${decap.wanted}, or with neither`);
   }
-  const vxlan = kind === "vxlan-encap" || kind === "vxlan-decap";
   return {
     id: request.tunnelId,
     match,
     next: nextAction as number as Next,
     tunnel,
-    settings: settings ?? (vxlan ? names.vxlan : names.geneve),
+    settings: before?.settings ?? names[KINDS[kind]],
   };
 }
 
-/** `vxlan`: in the words of sluice.v1. In those of the API a VXLAN encapsulation has no tunnel. */
-export function fromRule(rule: NewRule, names: MatchNames, vxlan: boolean): TunnelRequest {
+const KINDS = {
+  "geneve-encap": "geneve",
+  "geneve-decap": "geneve",
+  "vxlan-encap": "vxlan",
+  "vxlan-decap": "vxlan",
+  "ipsec-enc": "ipsec",
+  "ipsec-dec": "ipsec",
+} as const;
+
+interface Decap {
+  readonly field: string;
+  /** What it may match. */
+  readonly headers: readonly HeaderMatch["kind"][];
+  readonly wanted: string;
+}
+
+const DECAPS: Partial<Record<Tunnel["kind"], Decap>> = {
+  "geneve-decap": { field: "geneve_decap", headers: ["geneve", "vxlan"], wanted: "geneve_match (or vxlan_match)" },
+  "vxlan-decap": { field: "vxlan_decap", headers: ["vxlan"], wanted: "vxlan_match" },
+  "ipsec-dec": { field: "ipsec_dec", headers: ["esp"], wanted: "ipsec_match" },
+};
+
+/**
+ * @param vxlan in the words of sluice.v1; in those of the API a VXLAN encapsulation has no tunnel
+ * @param reveal gives the key of a SA; undefined: they are left empty
+ */
+export function fromRule(rule: NewRule, names: MatchNames, vxlan: boolean, reveal?: (slot: number) => Uint8Array): TunnelRequest {
   const { id, match, next, tunnel } = rule;
   const named = fromMatch(match, names);
   // What makes a GeneveDecap one of VXLAN.
@@ -96,14 +124,16 @@ export function fromRule(rule: NewRule, names: MatchNames, vxlan: boolean): Tunn
       ? { ...named, match: { $case: "vxlanMatch", value: { vni: 0, macMatch: undefined, ipMatch: undefined } } }
       : named,
     nextAction: next as number as Action,
-    tunnel: fromTunnel(tunnel, names, vxlan),
+    tunnel: fromTunnel(tunnel, names, vxlan, reveal),
   };
 }
 
-function toTunnel({ tunnel, matchCriteria }: TunnelRequest, names: MatchNames): Tunnel {
+function toTunnel({ tunnel, matchCriteria }: TunnelRequest, names: TunnelNames, before: Tunnel | undefined): Tunnel {
   switch (tunnel?.$case) {
     case undefined:
-      throw notSupported("there is no tunnel in the request: give geneve (or, to sluice.v1.Tunnels, vxlan_encap or vxlan_decap)");
+      throw notSupported(
+        "there is no tunnel in the request: give geneve or ipsec_tunnel (or, to sluice.v1.Tunnels, vxlan_encap or vxlan_decap)",
+      );
     case "geneve":
       return toGeneve(tunnel.value, matchCriteria?.match?.$case === "vxlanMatch", names);
     case "vxlanEncap":
@@ -111,13 +141,18 @@ function toTunnel({ tunnel, matchCriteria }: TunnelRequest, names: MatchNames): 
     case "vxlanDecap":
       return { kind: "vxlan-decap" };
     case "ipsecTunnel":
-      throw notSupported("ipsec_tunnel is not supported yet: give geneve");
+      return toIpsec(tunnel.value, names.ipv4Order, names.sas, before);
     case "nat":
-      throw notSupported("nat is not supported yet: give geneve");
+      throw notSupported("nat is not supported yet: give geneve or ipsec_tunnel");
   }
 }
 
-function fromTunnel(tunnel: Tunnel, names: MatchNames, vxlan: boolean): TunnelRequest["tunnel"] {
+function fromTunnel(
+  tunnel: Tunnel,
+  names: MatchNames,
+  vxlan: boolean,
+  reveal: ((slot: number) => Uint8Array) | undefined,
+): TunnelRequest["tunnel"] {
   switch (tunnel.kind) {
     case "geneve-encap":
       return { $case: "geneve", value: { encapDecap: { $case: "geneveEncap", value: fromGeneveEncap(tunnel, names) } } };
@@ -131,6 +166,9 @@ function fromTunnel(tunnel: Tunnel, names: MatchNames, vxlan: boolean): TunnelRe
       const { outer, innerMac, vni } = tunnel;
       return { $case: "vxlanEncap", value: { ip: fromOuter(outer, names.ipv4Order), innerMacPair: fromMac(innerMac), vni } };
     }
+    case "ipsec-enc":
+    case "ipsec-dec":
+      return { $case: "ipsecTunnel", value: fromIpsec(tunnel, names.ipv4Order, reveal) };
   }
 }
 

@@ -2,12 +2,12 @@
 
 import { type handleClientStreamingCall, type ServerWritableStream, status } from "@grpc/grpc-js";
 import type { BaseLogger } from "pino";
-import type { RuleTable } from "../table/rule-table.js";
+import type { RuleInfo, RuleTable } from "../table/rule-table.js";
 import { createTunnels } from "./create-tunnels.js";
 import {
   type CapabilityRequest,
   type CapabilityResponse,
-  type IpTunnelRequest,
+  IpTunnelRequest,
   type IpTunnelResponse,
   IpTunnelResponses,
   type IpTunnelServiceServer,
@@ -19,15 +19,15 @@ import {
 } from "./gen/tunneloffload.js";
 import { RpcError, unary } from "./handler.js";
 import type { Service } from "./server.js";
-import { listTunnels } from "./tunnel-list.js";
-import type { MatchNames } from "./tunnel-match.js";
+import { list } from "./tunnel-list.js";
 import { CAPABILITIES, missingStats, missingTunnel, toResponse, toStatsResponse } from "./tunnel-response.js";
+import type { TunnelNames } from "./tunnel-rule.js";
 import type { TunnelWriter } from "./tunnel-writer.js";
 
 export interface TunnelServiceOptions {
   readonly rules: RuleTable;
   readonly writer: TunnelWriter;
-  readonly names: MatchNames;
+  readonly names: TunnelNames;
   /** How an unknown tunnel is answered: by an OK response with an error, or by NOT_FOUND. */
   readonly missing: "response" | "status";
   readonly log: Pick<BaseLogger, "info" | "error">;
@@ -37,6 +37,14 @@ export function tunnelService({ rules, writer, names, missing, log }: TunnelServ
   function refuseMissing(id: bigint): void {
     if (missing === "status") throw new RpcError(status.NOT_FOUND, `there is no tunnel ${id}`);
   }
+
+  function* all(encode: (info: RuleInfo) => Uint8Array): Generator<Uint8Array> {
+    for (const info of rules.list()) yield encode(info);
+  }
+  const tunnel = (info: RuleInfo) => IpTunnelResponses.encode({ responses: [toResponse(info, names)] }).finish();
+  const stats = (info: RuleInfo) => IpTunnelStatsResponses.encode({ responses: [toStatsResponse(info)] }).finish();
+
+  const perMessage = ({ tunnelsPerRequest }: TunnelRequestArgs) => tunnelsPerRequest;
 
   const handlers: Handlers = {
     capabilities: unary<CapabilityRequest, CapabilityResponse>("Capabilities", log, () => CAPABILITIES),
@@ -51,18 +59,8 @@ export function tunnelService({ rules, writer, names, missing, log }: TunnelServ
       if (info === undefined) refuseMissing(tunnelId);
       return info === undefined ? missingStats(tunnelId) : toStatsResponse(info);
     }),
-    getAllIpTunnels: listTunnels(
-      "GetAllIpTunnels",
-      rules,
-      (info) => IpTunnelResponses.encode({ responses: [toResponse(info, names)] }).finish(),
-      log,
-    ),
-    getAllIpTunnelsStats: listTunnels(
-      "GetAllIpTunnelsStats",
-      rules,
-      (info) => IpTunnelStatsResponses.encode({ responses: [toStatsResponse(info)] }).finish(),
-      log,
-    ),
+    getAllIpTunnels: list("GetAllIpTunnels", () => all(tunnel), perMessage, log),
+    getAllIpTunnelsStats: list("GetAllIpTunnelsStats", () => all(stats), perMessage, log),
   };
   return { definition: DEFINITION, handlers, end: () => {} };
 }
@@ -76,11 +74,18 @@ type Handlers = Omit<IpTunnelServiceServer, "createIpTunnel" | "getAllIpTunnels"
   getAllIpTunnelsStats: Listing;
 };
 
+/** The message as it came is overwritten: the request that is made of it is the only place that has its keys. */
+function decodeOnce(message: Buffer): IpTunnelRequest {
+  const request = IpTunnelRequest.decode(message);
+  message.fill(0);
+  return request;
+}
+
 const encoded = { responseSerialize: (message: Buffer) => message };
 
 const DEFINITION = {
   ...IpTunnelServiceService,
-  createIpTunnel: { ...IpTunnelServiceService.createIpTunnel, ...encoded },
+  createIpTunnel: { ...IpTunnelServiceService.createIpTunnel, ...encoded, requestDeserialize: decodeOnce },
   getAllIpTunnels: { ...IpTunnelServiceService.getAllIpTunnels, ...encoded },
   getAllIpTunnelsStats: { ...IpTunnelServiceService.getAllIpTunnelsStats, ...encoded },
 };

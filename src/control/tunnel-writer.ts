@@ -5,9 +5,12 @@
 // fast clients write, slots in their grace period are bounded.
 
 import type { BaseLogger } from "pino";
-import { isDecap, type NewRule, type TunnelSettings } from "../table/rule.js";
+import { SluiceError } from "../errors.js";
+import { isDecap, type NewRule, sasOf, type TunnelSettings } from "../table/rule.js";
 import { RuleStatus, type RuleTable } from "../table/rule-table.js";
+import type { SaKeys, SaRef } from "../table/sa.js";
 import { Operation } from "./gen/tunneloffload.js";
+import { wipeKeys } from "./ipsec-key.js";
 import {
   alreadyExists,
   invalidCapabilities,
@@ -23,6 +26,10 @@ import { fromRule, type TunnelNames, type TunnelRequest, toRule } from "./tunnel
 
 /** As many requests as the table has records for beyond its capacity (rule-memory.ts). */
 export const BATCH = 64;
+
+/** Those below are IANA's. */
+const FIRST_SPI = 256;
+const WARN_PERIOD_MS = 1000;
 
 export interface Outcome {
   /** The assigned one where the request asked for that. */
@@ -48,6 +55,8 @@ type Step =
 
 export class TunnelWriter {
   #last: Promise<unknown> = Promise.resolve();
+  /** When reserved SPIs were last spoken of. */
+  #lastReserved = Number.NEGATIVE_INFINITY;
 
   constructor(private readonly options: TunnelWriterOptions) {}
 
@@ -57,24 +66,27 @@ export class TunnelWriter {
 
   /**
    * At most BATCH requests. `whole`: all, or where capacity is wanting none. `gone`: asked when their turn has come; true
-   * drops them, and resolves with nothing. Resolves when no packet goes through deleted tunnels any more.
+   * drops them, and resolves with nothing. Resolves when no packet goes through deleted tunnels any more. Whatever becomes of
+   * the requests, their keys are zeros as soon as that is known.
    */
   async write(requests: readonly TunnelRequest[], whole: boolean, gone = () => false): Promise<Outcome[]> {
     const deletions: Promise<unknown>[] = [];
-    const outcomes = await this.#inLine(() => (gone() ? [] : this.#write(requests, whole, deletions)));
+    const outcomes = await this.#inLine(() => (gone() ? [] : this.#write(requests, whole, deletions))).finally(() =>
+      requests.forEach(wipeKeys),
+    );
     await Promise.all(deletions);
     return outcomes;
   }
 
   /** Undefined: there is no such tunnel. A string: what is wrong with these settings for it. */
   setSettings(id: bigint, changes: Partial<TunnelSettings>): Promise<TunnelSettings | string | undefined> {
-    const { rules } = this.options;
+    const { rules, now } = this.options;
     return this.#inLine(() => {
       const rule = rules.get(id)?.rule;
       if (rule === undefined) return undefined;
       const changed = { ...rule, settings: { ...rule.settings, ...changes } };
       if (rules.clashes(changed)) return clash(changed);
-      rules.update(changed);
+      rules.update(changed, now());
       return changed.settings;
     });
   }
@@ -103,12 +115,14 @@ export class TunnelWriter {
         fault: step instanceof TunnelFault ? step : fault,
       }));
     }
-    const outcomes = steps.map((step, i) => this.#commit(step, (requests[i] as TunnelRequest).tunnelId, deletions));
+    const placed = new Map<SaKeys, SaRef>();
+    const outcomes = steps.map((step, i) => this.#commit(step, (requests[i] as TunnelRequest).tunnelId, placed, deletions));
     this.#remark(steps, outcomes);
     return outcomes;
   }
 
-  #commit(step: Step, id: bigint, deletions: Promise<unknown>[]): Outcome {
+  /** @param placed SAs that steps of this batch have put into the table */
+  #commit(step: Step, id: bigint, placed: Map<SaKeys, SaRef>, deletions: Promise<unknown>[]): Outcome {
     if (step instanceof TunnelFault) return { id, fault: step };
     const { rules, now } = this.options;
     if (step.kind === "delete") {
@@ -120,10 +134,15 @@ export class TunnelWriter {
     // Planned, but its own creation failed.
     if (step.kind === "create" && tunnelId !== undefined && !rules.has(tunnelId)) return { id, fault: unknownMatch(tunnelId) };
     if (rules.clashes(step.rule)) return { id, fault: invalidField(clash(step.rule)) };
-    const status = step.kind === "create" ? rules.add(step.rule, now()) : rules.update(step.rule);
+    const rule = withSas(step.rule, placed);
+    const status = this.#put(step.kind, rule);
+    if (typeof status === "string") return { id, fault: unavailable(status) };
     switch (status) {
-      case RuleStatus.done:
-        return { id: step.kind === "create" ? rules.lastId : id };
+      case RuleStatus.done: {
+        const done = step.kind === "create" ? rules.lastId : id;
+        place(rule, rules.get(done)?.rule, placed);
+        return { id: done };
+      }
       case RuleStatus.exists:
         return { id, fault: exists(id) };
       case RuleStatus.missing:
@@ -133,6 +152,8 @@ export class TunnelWriter {
           id,
           fault: tableFull(`the tunnel table is full (${rules.capacity}): delete tunnels, or raise tunnels.capacity`),
         };
+      case RuleStatus.sas:
+        return { id, fault: tableFull("the table of security associations is full: delete some, or raise ipsec.capacity") };
       case RuleStatus.shapes:
         return {
           id,
@@ -143,18 +164,38 @@ export class TunnelWriter {
     }
   }
 
-  /** Decapsulation decides by its match alone: what anyone sends to any address comes out of such a tunnel. */
+  /** A sentence: why sequence numbers could not be reserved (ipsec.ivState). */
+  #put(kind: "create" | "update", rule: NewRule): RuleStatus | string {
+    const { rules, now } = this.options;
+    try {
+      return kind === "create" ? rules.add(rule, now()) : rules.update(rule, now());
+    } catch (cause) {
+      if (cause instanceof SluiceError) return cause.message;
+      throw cause;
+    }
+  }
+
   #remark(steps: readonly Step[], outcomes: readonly Outcome[]): void {
-    const open = steps.flatMap((step, i) => {
+    const done = steps.flatMap((step, i) => {
       const { id, fault } = outcomes[i] as Outcome;
-      if (fault !== undefined || step instanceof TunnelFault || step.kind !== "create") return [];
-      const { match, tunnel } = step.rule;
-      return isDecap(tunnel) && match.ip?.destination === undefined ? [id] : [];
+      return fault !== undefined || step instanceof TunnelFault || step.kind === "delete" ? [] : [{ id, ...step }];
     });
-    if (open.length === 0) return;
-    const shown = open.length > 4 ? `${open.slice(0, 4).join(", ")} and ${open.length - 4} more` : open.join(", ");
-    const what = open.length === 1 ? `tunnel ${shown} decapsulates` : `tunnels ${shown} decapsulate`;
-    this.options.log.warn(`${what} packets to any address: name the outer destination in match_criteria if that is not meant`);
+    // Decapsulation decides by its match alone: what anyone sends to any address comes out of such a tunnel. Not so of one that decrypts.
+    const open = done.filter(
+      ({ kind, rule: { match, tunnel } }) =>
+        kind === "create" && isDecap(tunnel) && tunnel.kind !== "ipsec-dec" && match.ip?.destination === undefined,
+    );
+    if (open.length > 0) {
+      const what = open.length === 1 ? `tunnel ${some(open)} decapsulates` : `tunnels ${some(open)} decapsulate`;
+      this.options.log.warn(`${what} packets to any address: name the outer destination in match_criteria if that is not meant`);
+    }
+    const reserved = done.filter(({ rule }) => sasOf(rule.tunnel).some((sa) => !("slot" in sa) && sa.spi < FIRST_SPI));
+    const now = this.options.now();
+    if (reserved.length === 0 || now - this.#lastReserved < WARN_PERIOD_MS) return;
+    this.#lastReserved = now;
+    this.options.log.warn(
+      `tunnel ${some(reserved)}: SPIs below ${FIRST_SPI} are reserved (RFC 4303 section 2.1): take others if that is not meant`,
+    );
   }
 }
 
@@ -206,7 +247,7 @@ class Plan {
     }
     this.#known(request);
     const vxlan = request.tunnel === undefined ? before.tunnel.kind === "vxlan-encap" : !isGeneveDecap(request.tunnel);
-    const rule = toRule(merge(fromRule(before, names, vxlan), request), names, before.settings);
+    const rule = toRule(merge(fromRule(before, names, vxlan), request), names, before);
     this.#changed.set(id, rule);
     return { kind: "update", rule };
   }
@@ -221,6 +262,27 @@ class Plan {
     if (id !== 0n && this.#get(id) === undefined) {
       throw unknownMatch(id);
     }
+  }
+}
+
+function some(tunnels: readonly { readonly id: bigint }[]): string {
+  const ids = tunnels.map(({ id }) => id);
+  return ids.length > 4 ? `${ids.slice(0, 4).join(", ")} and ${ids.length - 4} more` : ids.join(", ");
+}
+
+/** A later step of a batch goes by what an earlier one asked for: by now its SAs are in the table. */
+function withSas(rule: NewRule, placed: ReadonlyMap<SaKeys, SaRef>): NewRule {
+  const known = (sa: SaRef | SaKeys) => ("slot" in sa ? sa : (placed.get(sa) ?? sa));
+  const { tunnel } = rule;
+  if (tunnel.kind === "ipsec-enc") return { ...rule, tunnel: { ...tunnel, sa: known(tunnel.sa) } };
+  return tunnel.kind === "ipsec-dec" ? { ...rule, tunnel: { ...tunnel, sas: tunnel.sas.map(known) } } : rule;
+}
+
+function place(asked: NewRule, done: NewRule | undefined, placed: Map<SaKeys, SaRef>): void {
+  const refs = new Map((done === undefined ? [] : sasOf(done.tunnel)).map((sa) => [sa.spi, sa]));
+  for (const sa of sasOf(asked.tunnel)) {
+    const ref = refs.get(sa.spi);
+    if (!("slot" in sa) && ref !== undefined && "slot" in ref) placed.set(sa, ref);
   }
 }
 

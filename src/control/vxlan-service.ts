@@ -1,11 +1,13 @@
-// sluice.v1.Tunnels: VXLAN tunnels, and the options of any tunnel.
+// sluice.v1.Tunnels: VXLAN tunnels, the options of any tunnel, and security associations.
 
-import { type handleClientStreamingCall, status } from "@grpc/grpc-js";
+import { type handleClientStreamingCall, type ServerWritableStream, status } from "@grpc/grpc-js";
 import { createTunnels } from "./create-tunnels.js";
 import { type TunnelOptions, type TunnelsServer, TunnelsService, type VxlanTunnelRequest } from "./gen/sluice_tunnel.js";
 import type { TunnelId } from "./gen/tunneloffload.js";
 import { RpcError, unary } from "./handler.js";
+import { encodedSas } from "./sa-response.js";
 import type { Service } from "./server.js";
+import { list } from "./tunnel-list.js";
 import { fromSettings, toSettings } from "./tunnel-options.js";
 import { fromRule } from "./tunnel-rule.js";
 import type { TunnelServiceOptions } from "./tunnel-service.js";
@@ -34,6 +36,15 @@ export function vxlanService({ rules, writer, names, log }: TunnelServiceOptions
       if (rule === undefined) throw missing(tunnelId);
       return fromSettings(tunnelId, rule.settings);
     }),
+    listSas: list(
+      "ListSas",
+      ({ tunnelId }: TunnelId) => {
+        if (tunnelId !== 0n && !rules.has(tunnelId)) throw missing(tunnelId);
+        return encodedSas(rules, names.sas, tunnelId);
+      },
+      () => 0,
+      log,
+    ),
   };
   return { definition: DEFINITION, handlers, end: () => {} };
 }
@@ -42,12 +53,16 @@ function missing(id: bigint): RpcError {
   return new RpcError(status.NOT_FOUND, `there is no tunnel ${id}`);
 }
 
-/** As generated, but for the answer that can be long: it comes encoded. */
-type Handlers = Omit<TunnelsServer, "createVxlanTunnel"> & {
+/** As generated, but for the answers that can be long: they come encoded. */
+type Handlers = Omit<TunnelsServer, "createVxlanTunnel" | "listSas"> & {
   createVxlanTunnel: handleClientStreamingCall<VxlanTunnelRequest, Buffer>;
+  listSas: (call: ServerWritableStream<TunnelId, Buffer>) => void;
 };
+
+const encoded = { responseSerialize: (message: Buffer) => message };
 
 const DEFINITION = {
   ...TunnelsService,
-  createVxlanTunnel: { ...TunnelsService.createVxlanTunnel, responseSerialize: (message: Buffer) => message },
+  createVxlanTunnel: { ...TunnelsService.createVxlanTunnel, ...encoded },
+  listSas: { ...TunnelsService.listSas, ...encoded },
 };

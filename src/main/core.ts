@@ -1,5 +1,6 @@
 // What every device is made of, live or in replay: shared memory, the session table over it, and a plan for each worker.
 
+import { createHash } from "node:crypto";
 import type { Config } from "../config/config.js";
 import { Counters } from "../memory/counters.js";
 import { EventRing } from "../memory/event-ring.js";
@@ -12,6 +13,8 @@ import { hashKey } from "../table/flow.js";
 import { Routes } from "../table/route.js";
 import { allocateRules } from "../table/rule-memory.js";
 import { RuleTable } from "../table/rule-table.js";
+import { allocateSas } from "../table/sa-memory.js";
+import { SaTable } from "../table/sa-table.js";
 import { allocateSessions } from "../table/session-memory.js";
 import { SessionTable } from "../table/session-table.js";
 import { compile } from "../tunnel/compile.js";
@@ -29,6 +32,7 @@ export interface Core {
   readonly config: Config;
   readonly sessions: SessionTable;
   readonly rules: RuleTable;
+  readonly sas: SaTable;
   readonly plans: readonly WorkerPlan[];
   /** By worker. */
   readonly counters: readonly Counters[];
@@ -61,9 +65,14 @@ export function createCore(config: Config, options: CoreOptions): Core {
   );
   const hopTunnels = config.nextHops.map(({ reach }) => ("tunnel" in reach ? BigInt(reach.tunnel) : undefined));
   const hopRules = new SharedArrayBuffer(Math.max(1, nextHops.length) * 4);
+  const sas = new SaTable(allocateSas(config.ipsec.capacity, workers), {
+    random: options.random,
+    fingerprint: (key) => createHash("sha256").update(key).digest("hex"),
+  });
   const rules = new RuleTable(ruleMemory, new Grace(new Int32Array(words), workers), {
     compile: (rule, record) => compile(rule, record, table),
     failClosed: config.tunnels.failClosed * 1000,
+    sas,
     watch: { ids: hopTunnels, slots: new Int32Array(hopRules) },
   });
   const live = options.replay === undefined;
@@ -98,6 +107,7 @@ export function createCore(config: Config, options: CoreOptions): Core {
     config,
     sessions,
     rules,
+    sas,
     plans,
     counters: plans.map((plan) => new Counters(plan.counters, ports.length)),
     removeClosed(now) {

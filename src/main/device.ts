@@ -80,7 +80,7 @@ export async function startDevice(config: Config, log: Log): Promise<Device> {
 
     let stopping = false;
     const ready = () => !stopping && pool.serving > 0;
-    const names = tunnelNames(config);
+    const names = tunnelNames(config, core.sas);
     const writer = new TunnelWriter({ rules, names, ready, now: Date.now, log });
     const tunnels = { rules, writer, names, missing: config.api.missingSession, log };
     const totals = () => addUp(config, core.counters);

@@ -14,10 +14,10 @@ export async function addProgram(program: Program, core: Core, now: number): Pro
   if (refused.length > 0) throw new SluiceError("config", `the program does not fit this device:\n  ${refused.join("\n  ")}`);
 }
 
-async function addTunnels({ tunnels }: Program, { rules, config }: Core, now: number): Promise<string[]> {
+async function addTunnels({ tunnels }: Program, { rules, sas, config }: Core, now: number): Promise<string[]> {
   const writer = new TunnelWriter({
     rules,
-    names: tunnelNames(config),
+    names: tunnelNames(config, sas),
     ready: () => true,
     now: () => now,
     log: { warn: () => {} },

@@ -3,6 +3,7 @@
 import type { Config } from "../config/config.js";
 import { addressText, type SessionRules } from "../control/translate.js";
 import type { TunnelNames } from "../control/tunnel-rule.js";
+import type { SaTable } from "../table/sa-table.js";
 
 export function sessionRules({ api, sessions, ports, nextHops }: Config): SessionRules {
   const uplinks = ports.filter((port) => port.role === "uplink");
@@ -14,7 +15,7 @@ export function sessionRules({ api, sessions, ports, nextHops }: Config): Sessio
   };
 }
 
-export function tunnelNames({ api, ports, tunnels }: Config): TunnelNames {
+export function tunnelNames({ api, ports, tunnels }: Config, sas: SaTable): TunnelNames {
   const receiving = ports.filter((port) => port.role !== "named");
   const interfaces = receiving.flatMap(({ driver, index }): [string, number][] =>
     driver.driver === "af_packet" ? [[driver.interface, index]] : [],
@@ -26,5 +27,8 @@ export function tunnelNames({ api, ports, tunnels }: Config): TunnelNames {
     portNames: ports.map(({ name }) => name),
     geneve: tunnels.geneve,
     vxlan: tunnels.vxlan,
+    ipsec: tunnels.ipsec,
+    sas,
+    revealKeys: api.revealKeys,
   };
 }

@@ -31,7 +31,11 @@ export class RulePorts {
     const own = headerOf(rule);
     counts[own] = (counts[own] as number) + users;
     if (users > 0) this.ports[port] = own;
-    else if (counts[own] === 0) this.ports[port] = Math.max(Header.none, counts.findIndex((count) => count > 0));
+    else if (counts[own] === 0)
+      this.ports[port] = Math.max(
+        Header.none,
+        counts.findIndex((count) => count > 0),
+      );
     if (this.ports[port] === Header.none) this.#users.delete(port);
   }
 

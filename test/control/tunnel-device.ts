@@ -1,5 +1,6 @@
 // A device without a data path that serves tunnels, listening on a free port, and what tests send to it.
 
+import { randomBytes } from "node:crypto";
 import { type ClientWritableStream, credentials, type ServiceError } from "@grpc/grpc-js";
 import { pino } from "pino";
 import { DEFAULTS } from "../../src/config/defaults.js";
@@ -24,11 +25,14 @@ import { Routes } from "../../src/table/route.js";
 import type { TunnelSettings } from "../../src/table/rule.js";
 import { allocateRules, type RuleMemory } from "../../src/table/rule-memory.js";
 import { RuleTable } from "../../src/table/rule-table.js";
+import { allocateSas } from "../../src/table/sa-memory.js";
+import { SaTable } from "../../src/table/sa-table.js";
 import { compile } from "../../src/tunnel/compile.js";
 
 export interface TunnelDevice {
   readonly target: string;
   readonly rules: RuleTable;
+  readonly sas: SaTable;
   readonly writer: TunnelWriter;
   readonly memory: RuleMemory;
   readonly client: IpTunnelServiceClient;
@@ -45,9 +49,15 @@ export interface TunnelDeviceOptions {
   readonly missing?: "response" | "status";
   readonly ipv4Order?: Ipv4Order;
   readonly settings?: Partial<TunnelSettings>;
+  readonly revealKeys?: boolean;
+  /** SAs that there may be. */
+  readonly sas?: number;
 }
 
-export function namesOf({ ipv4Order = "s_addr", settings = {} }: TunnelDeviceOptions): TunnelNames {
+export function namesOf(
+  { ipv4Order = "s_addr", settings = {}, revealKeys = false }: TunnelDeviceOptions,
+  sas = newSas(1),
+): TunnelNames {
   const all = { ...DEFAULTS.tunnel, ...settings };
   return {
     ipv4Order,
@@ -61,18 +71,27 @@ export function namesOf({ ipv4Order = "s_addr", settings = {} }: TunnelDeviceOpt
     portNames: ["1", "host1", "2", "host2"],
     geneve: all,
     vxlan: all,
+    ipsec: all,
+    sas,
+    revealKeys,
   };
+}
+
+function newSas(capacity: number): SaTable {
+  return new SaTable(allocateSas(capacity, 1), { random: randomBytes, fingerprint: (key) => Buffer.from(key).toString("hex") });
 }
 
 export async function startTunnelDevice(options: TunnelDeviceOptions = {}): Promise<TunnelDevice> {
   const memory = allocateRules(options.capacity ?? 1000, 1, hashKey(new Uint8Array(12).fill(5)));
   const words = new Int32Array(new SharedArrayBuffer(wordsSize(1)));
   const routes = new Routes([]);
+  const sas = newSas(options.sas ?? 1000);
   const rules = new RuleTable(memory, new Grace(words, 1), {
     compile: (rule, record) => compile(rule, record, routes),
     failClosed: 60_000,
+    sas,
   });
-  const names = namesOf(options);
+  const names = namesOf(options, sas);
   const lines: string[] = [];
   const log = pino({ base: null }, { write: (line) => void lines.push(line) });
   const state = { ready: true };
@@ -85,6 +104,7 @@ export async function startTunnelDevice(options: TunnelDeviceOptions = {}): Prom
   return {
     target,
     rules,
+    sas,
     writer,
     memory,
     client,
