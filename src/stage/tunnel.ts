@@ -204,14 +204,7 @@ export class TunnelStage {
   }
 
   /** The packet waits, or its fate is decided. */
-  #beginEsp(
-    burst: Burst,
-    i: number,
-    slot: number,
-    procedure: Procedure,
-    lane: number,
-    tunnels: number,
-  ): Fate | typeof WAITS {
+  #beginEsp(burst: Burst, i: number, slot: number, procedure: Procedure, lane: number, tunnels: number): Fate | typeof WAITS {
     const { topology, esp } = this;
     const origins = this.#origins;
     const before = burst.wire[i];

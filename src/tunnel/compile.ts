@@ -86,7 +86,8 @@ function compileEncap(
   putTemplate(record, [ip, udpHeader(0, port), header]);
   record[Rule.port] = port;
   const { udpChecksum } = settings;
-  if (udpChecksum === "full" || (outer.source.length === 16 && udpChecksum === "default")) record[Rule.settings] |= Settings.checksum;
+  if (udpChecksum === "full" || (outer.source.length === 16 && udpChecksum === "default"))
+    record[Rule.settings] |= Settings.checksum;
 }
 
 /** The IP header, and all that the record says of it. */

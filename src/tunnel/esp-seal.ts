@@ -20,7 +20,7 @@ import { Ipv4, Protocol } from "../wire/ipv4.js";
 import { Ipv6 } from "../wire/ipv6.js";
 import { Udp } from "../wire/udp.js";
 import type { EspContexts } from "./esp-contexts.js";
-import { type EspJobs, ESN_AAD, PLAIN_AAD, SCRATCH_AAD } from "./esp-jobs.js";
+import { ESN_AAD, type EspJobs, PLAIN_AAD, SCRATCH_AAD } from "./esp-jobs.js";
 import { EspPlace } from "./extension-headers.js";
 import type { Headers } from "./headers.js";
 import type { Identification } from "./identification.js";

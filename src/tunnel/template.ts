@@ -24,4 +24,3 @@ export function copyTemplate(
   const last = (length >> 1) - 1;
   halves[target + last] = recordHalves[from + last];
 }
-
