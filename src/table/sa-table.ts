@@ -184,13 +184,11 @@ export class SaTable {
   #top(slot: number): bigint {
     const windows = this.#windows;
     const base = slot * Window.size;
-    for (;;) {
-      const high = Atomics.load(windows, base + Window.topHigh);
-      const low = Atomics.load(windows, base + Window.topLow) >>> 0;
-      const next = Atomics.load(windows, base + Window.nextHigh);
-      if (next === high) return (BigInt(high) << 32n) | BigInt(low);
-      // On its way, or a worker died there: see replay-window.ts.
-      if (Atomics.load(windows, base + Window.lock) === 0) return BigInt(next) << 32n;
-    }
+    const high = Atomics.load(windows, base + Window.topHigh);
+    const low = Atomics.load(windows, base + Window.topLow) >>> 0;
+    const next = Atomics.load(windows, base + Window.nextHigh);
+    // On its way across a border, or a worker died there: see replay-window.ts.
+    if (next !== high) return BigInt(next) << 32n;
+    return (BigInt(high) << 32n) | BigInt(low);
   }
 }
