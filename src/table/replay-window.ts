@@ -18,11 +18,12 @@
 import { MAX_WINDOW, type SaMemory, Window } from "./sa-memory.js";
 import { SKEW } from "./session-memory.js";
 
+/** ok, or 1 + SaFailure. */
 export const enum Verdict {
   ok,
-  replayed,
   /** Behind the window. So is number 0, which nobody sends. */
   tooOld,
+  replayed,
 }
 
 const RING_BITS = Window.ringWords * 32;

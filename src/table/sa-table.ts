@@ -88,7 +88,6 @@ export class SaTable {
     const counter = this.#records[base + Sa.counter];
     if (counter >= 0) this.#counters.release(counter);
     else this.#windows.fill(0, slot * Window.size, (slot + 1) * Window.size);
-    Atomics.store(this.#records, base + Sa.stamp, 0);
     this.#records.fill(0, base, base + Sa.size);
     for (const lane of this.#lanes) lane.fill(0, slot << SaLane.shift, (slot + 1) << SaLane.shift);
     const count = this.#released[Released.count];

@@ -17,7 +17,8 @@
 //     least: he leaves that number unused and takes another, as he does when h2 is further away.
 // A worker that dies between any two steps leaves a number unused, and a `half` that the next one mends.
 //
-// Workers that pass the first look at the limit together take one number each past it, and do not use it.
+// Workers that pass the first look at the limit together take one number each past it, and do not use it. Control moves the limit up
+// only; it is a Float64, read and written whole (memory/counters.ts).
 
 import { KeyCounter, type SaMemory } from "./sa-memory.js";
 import { SKEW } from "./session-memory.js";
