@@ -26,6 +26,9 @@ t.test("what was put is there for the next process; keys are known by their fing
   t.same(next.get(next.fingerprint(keyOf(1))), { ...records[0], limit: 128 });
   t.same(next.get(next.fingerprint(keyOf(2))), records[1]);
   t.equal(next.get(next.fingerprint(keyOf(3))), undefined);
+  const size = statSync(path).size;
+  next.put([record(next, 1, 192)]);
+  t.equal(statSync(path).size, size, "once");
   next.close();
 });
 

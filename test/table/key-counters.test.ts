@@ -154,6 +154,13 @@ t.test("the store hears which keys have no counter any more", async (t) => {
   t.same(store.idled, [fingerprint(keyOf(1))]);
 });
 
+t.test("a number that was taken past the limit was not given out", async (t) => {
+  const { memory, counters } = rig();
+  const counter = counters.take(keyOf(1));
+  moveCounter(memory, counter, 103, 100);
+  t.equal(counters.last(counter), 100);
+});
+
 t.test("a block never reaches past the last number", async (t) => {
   const store = new Store();
   const { memory, counters, fingerprint } = rig(1, store);

@@ -5,6 +5,7 @@ import t from "tap";
 import { ReplayWindows, Verdict } from "../../src/table/replay-window.js";
 import { allocateSas, Window } from "../../src/table/sa-memory.js";
 import { SKEW } from "../../src/table/session-memory.js";
+import { dieAt, interleave } from "./interleave.js";
 import { moveTop, tableOf } from "./sa-rig.js";
 
 const SLOT = 3;
@@ -136,6 +137,22 @@ t.test("ESN, case B: the window lies in two subspaces", async (t) => {
   }
 });
 
+t.test("ESN: between case A and case B", async (t) => {
+  for (const [top, low, high] of [
+    [64, 0, 6],
+    [64, 1, 5],
+    [63, 0, 5],
+    [63, 0xffffffff, 5],
+    [62, 0, 5],
+    [62, 0xffffffff, 4],
+    [62, 0xfffffffe, 5],
+  ] as const) {
+    const { windows, check } = rig({ top: 5 * TWO32 + top, window: 64, esn: true });
+    check(low);
+    t.equal(windows.high, high, `${low} at ${top}`);
+  }
+});
+
 t.test("ESN: before the first border no number is below 0", async (t) => {
   const { windows, check } = rig({ top: 10, window: 64, esn: true });
   t.equal(check(0xffffffff), Verdict.ok);
@@ -164,6 +181,13 @@ t.test("a window that is switched on remembers what came before", async (t) => {
     [check(2_999, 1024), check(2_998, 1024), accept(1_977, 1024), accept(1_978, 1024)],
     [Verdict.replayed, Verdict.ok, Verdict.replayed, Verdict.ok],
   );
+});
+
+t.test("without a window, one far behind leaves no trace in the ring", async (t) => {
+  const { accept } = rig({ window: 0 });
+  accept(20_001);
+  for (const n of [20_005 - 16_384, 19_990 - 16_384, 20_000 - 8192]) t.equal(accept(n), Verdict.ok);
+  t.same([accept(20_005, 1024), accept(19_990, 1024), accept(20_000, 8192)], [Verdict.ok, Verdict.ok, Verdict.ok]);
 });
 
 const WINDOWS = [0, 64, 65, 127, 1024, 4096, 8192];
@@ -242,16 +266,74 @@ t.test("a worker that died with the lock: control frees it, and what was accepte
   table.unlock(0);
 });
 
-t.test("died between the words of the top: only what it was about to accept may still come", async (t) => {
-  // On its way from TWO32 - 2 to TWO32 + 3, after the high word was announced; and after the low word.
-  for (const low of [-2, 3]) {
-    const { windows, words, check, accept, base } = rig({ top: TWO32 - 20, window: 64, esn: true });
-    for (const n of [-10, -5, -2]) accept(TWO32 + n);
-    words[base + Window.nextHigh] = 1;
-    words[base + Window.topLow] = low;
-    t.same([check(TWO32 - 5), windows.high], [Verdict.replayed, 0]);
-    t.same([check(TWO32 + 3), windows.high], [Verdict.ok, 1]);
-    for (const n of [-10, -5, -2]) t.equal(accept(TWO32 + n), Verdict.replayed);
-    for (const n of [3, 1, -3, -12]) t.same([accept(TWO32 + n), accept(TWO32 + n)], [Verdict.ok, Verdict.replayed]);
+/** Numbers accepted before, and the one that a worker is about to accept. */
+const DEATHS: readonly (readonly [string, readonly number[], number])[] = [
+  ["in the block", [100, 97], 101],
+  ["in the next block", [100, 90, 64], 140],
+  ["over the window", [100, 90, 64], 10_000],
+  ["around the ring", [8_300, 8_299, 109, 110, 4_000], 8_300 + 16_000],
+  ["far over the ring", [8_300, 8_299, 109, 110, 4_000], 5_000_000],
+  ["behind the top", [100, 97], 60],
+  ["across the border", [TWO32 - 10, TWO32 - 5, TWO32 - 2], TWO32 + 3],
+  ["across the border and over the window", [TWO32 - 8_000, TWO32 - 5, TWO32 - 2], TWO32 + 9_000],
+  ["across the border and far over the ring", [TWO32 - 8_000, TWO32 - 5, TWO32 - 2], TWO32 + 90_000],
+];
+
+for (const [name, before, next] of DEATHS) {
+  t.test(`a worker that dies at any step: what was accepted is not accepted again, what comes is: ${name}`, async (t) => {
+    let steps = 0;
+    for (let died = true; died; steps++) {
+      const { memory, check, accept } = rig({ top: Math.max(0, (before[0] as number) - 8_200), window: 8192, esn: true });
+      for (const n of before) t.equal(accept(n), Verdict.ok);
+      const dead = new ReplayWindows(memory, 1);
+      died = dieAt(steps, () => dead.accept(SLOT, next | 0, Math.floor(next / TWO32), 8192));
+      tableOf(memory).unlock(1);
+      for (const n of before) t.not(accept(n), Verdict.ok, `${n}, step ${steps}`);
+      const verdict = accept(next);
+      if (!died) t.equal(verdict, Verdict.replayed);
+      t.same([accept(next), check(next)], [Verdict.replayed, Verdict.replayed]);
+      const top = Math.max(next, ...before);
+      t.same([check(top + 1), accept(top + 1), accept(top + 1)], [Verdict.ok, Verdict.ok, Verdict.replayed]);
+    }
+    t.ok(steps >= 2);
+  });
+}
+
+t.test("a worker that looks while another one crosses the border takes each number for what it is", async (t) => {
+  for (const [n, high] of [
+    [TWO32 - 3, 0],
+    [TWO32 + 1, 1],
+    [TWO32 + 70, 1],
+  ] as const) {
+    const { windows, memory, accept, check } = rig({ top: TWO32 - 20, window: 64, esn: true });
+    accept(TWO32 - 2);
+    const other = new ReplayWindows(memory, 1);
+    let crossed = 0;
+    const verdict = interleave(
+      () => {
+        if (crossed++ === 2) other.accept(SLOT, 3, 1, 64);
+      },
+      () => check(n),
+    );
+    t.ok(crossed > 2);
+    t.same([verdict, windows.high], [Verdict.ok, high]);
   }
+});
+
+t.test("what seems a replay for a moment is looked at once more", async (t) => {
+  const { memory, words, windows, base } = rig({ top: 100 });
+  // Another one is about to move the window, and the word still has bits from the time before.
+  words[base + Window.ring + 3] = -1;
+  words[base + Window.lock] = 2;
+  const other = new ReplayWindows(memory, 1);
+  const verdict = interleave(
+    (name, done) => {
+      if (name !== "compareExchange" || done) return;
+      words[base + Window.ring + 3] = 0;
+      words[base + Window.lock] = 0;
+      other.accept(SLOT, 120, 0, 64);
+    },
+    () => windows.check(SLOT, 99, false, 64),
+  );
+  t.equal(verdict, Verdict.ok);
 });

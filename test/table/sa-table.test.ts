@@ -106,6 +106,7 @@ t.test("the same key material is known again, and only that", async (t) => {
     );
   t.notOk(table.matches(slot, new Uint8Array([...keyOf(1), ...new Uint8Array(16)]), salt), "longer by what is there");
   t.notOk(table.matches(slot, keyOf(1), salt.subarray(0, 3)));
+  t.notOk(table.matches(slot, keyOf(1), Uint8Array.of(...salt, 0)));
   t.same(table.reveal(slot), [...keyOf(1), ...salt]);
 });
 

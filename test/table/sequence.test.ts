@@ -2,6 +2,7 @@ import t from "tap";
 import { allocateSas, KeyCounter } from "../../src/table/sa-memory.js";
 import { LAST, LAST_EXTENDED, Sequences, taken } from "../../src/table/sequence.js";
 import { SKEW } from "../../src/table/session-memory.js";
+import { dieAt, interleave } from "./interleave.js";
 import { moveCounter, setLimit } from "./sa-rig.js";
 
 function rig(number: number, limit?: number) {
@@ -77,4 +78,69 @@ t.test("the IV is the number XOR the random bits of the key", async (t) => {
   next();
   t.same([sequences.high, sequences.low], [1, 0xff]);
   t.same([sequences.ivHigh, sequences.ivLow], [0x11223345, 0x0f0f0ff0]);
+});
+
+t.test("who is overtaken at the last number does not use the one behind it", async (t) => {
+  const { memory, next, taken } = rig(0, 3);
+  const other = new Sequences(memory);
+  next();
+  next();
+  const mine = interleave((name, done) => name === "add" && !done && other.next(1, true), next);
+  t.same([other.low, mine], [3, undefined]);
+  t.equal(taken(), 4);
+  setLimit(memory, 1, 10);
+  t.equal(next(), 5);
+});
+
+// `number` and `half` are where the others have come to when the stalled worker goes on.
+for (const [name, from, number, half, wanted] of [
+  ["2³² numbers later, and half is right", 5, 2 ** 32 + 5, 2, 2 ** 32 + 7],
+  ["2³² numbers later, and half is one behind", 5, 2 ** 32 + 5, 1, 2 ** 32 + 7],
+  ["2³¹ numbers later, and half is right", 5, 2 ** 31 + 5, 1, 2 ** 31 + 6],
+  ["2³¹ numbers later, and half is one behind", 5, 2 ** 31 + 5, 0, 2 ** 31 + 6],
+  ["2³³ numbers later", 5, 2 ** 33 + 5, 4, 2 ** 33 + 7],
+  ["just behind a border", 2 ** 31 - 1, 2 ** 31 + 3, 1, 2 ** 31 + 4],
+] as const) {
+  t.test(`a worker that stalls before it takes its number, and goes on ${name}`, async (t) => {
+    const { memory, words, next } = rig(from);
+    let stalled = false;
+    const mine = interleave((name, done) => {
+      if (name !== "add" || done || stalled) return;
+      stalled = true;
+      moveCounter(memory, 1, number);
+      words[KeyCounter.size + KeyCounter.half] = half;
+    }, next);
+    t.equal(mine, wanted);
+    t.equal(next(), wanted + 1);
+  });
+}
+
+for (const [name, from, number, wanted] of [
+  ["behind the border", 2 ** 31 - 2, 2 ** 31 + 3, 2 ** 31 - 1],
+  ["2³² numbers later", 2 ** 31 - 2, 2 ** 32 + 2 ** 31 - 2, 2 ** 32 + 2 ** 31 - 1],
+] as const) {
+  t.test(`a worker that stalls with the last number before 2³¹, and goes on ${name}`, async (t) => {
+    const { memory, next } = rig(from);
+    let stalled = false;
+    const mine = interleave((name, done) => {
+      if (name !== "add" || !done || stalled) return;
+      stalled = true;
+      moveCounter(memory, 1, number);
+    }, next);
+    t.equal(mine, wanted);
+  });
+}
+
+t.test("a worker that dies at any step leaves at most one number unused", async (t) => {
+  for (const from of [0, 2 ** 31 - 1, 2 ** 32 - 1]) {
+    let steps = 0;
+    for (let died = true; died; steps++) {
+      const { next } = rig(from);
+      died = dieAt(steps, next);
+      const after = next() as number;
+      t.ok(after === from + 1 || after === from + 2, `step ${steps} from ${from}: ${after}`);
+      t.equal(next(), after + 1);
+    }
+    t.ok(steps > 2);
+  }
 });
