@@ -17,14 +17,12 @@ namespace sluice {
 // Word of a job in the Int32Array: enum Job of src/aead/aead.ts.
 enum { kContext, kIv, kAad, kAadLength, kData, kLength, kStatus, kJobWords = 8 };
 
-// What ipsec-mb takes with CCM; ESP needs 12.
+// AAD_MAX and CONTEXTS of src/aead/aead.ts.
 static const uint32_t kAadMax = 46;
-// Contexts are numbered by the table of SAs, which is smaller.
 static const uint32_t kContexts = 1 << 20;
 
 AeadContext::AeadContext(int suite, const uint8_t* salt)
     : aes256((suite & kAes256) != 0), ccm((suite & kCcm) != 0), icv(8 + 4 * (suite >> kIcvShift)) {
-  memset(this->salt, 0, sizeof this->salt);
   memcpy(this->salt, salt, ccm ? 3 : 4);
 }
 
@@ -100,7 +98,8 @@ class Aead : public Napi::ObjectWrap<Aead> {
     napi_typedarray_type type;
     size_t length;
     void* data;
-    if (napi_get_typedarray_info(env, info[0], &type, &length, &data, nullptr, nullptr) != napi_ok || type != napi_int32_array) {
+    if (napi_get_typedarray_info(env, info[0], &type, &length, &data, nullptr, nullptr) != napi_ok ||
+        type != napi_int32_array) {
       throw Napi::TypeError::New(env, "Aead: jobs is no Int32Array");
     }
     int32_t* words = static_cast<int32_t*>(data);
@@ -109,7 +108,7 @@ class Aead : public Napi::ObjectWrap<Aead> {
     AeadJob jobs[kAeadBurst];
     for (uint32_t done = 0; done < n; done += kAeadBurst) {
       int count = std::min<uint32_t>(n - done, kAeadBurst);
-      for (int i = 0; i < count; i++) jobs[i] = At(env, words + (done + i) * kJobWords);
+      for (int i = 0; i < count; i++) Resolve(env, words + (done + i) * kJobWords, &jobs[i]);
       try {
         work(jobs, count);
       } catch (const std::runtime_error& error) {
@@ -118,15 +117,24 @@ class Aead : public Napi::ObjectWrap<Aead> {
     }
   }
 
-  AeadJob At(Napi::Env env, int32_t* words) {
+  void Resolve(Napi::Env env, int32_t* words, AeadJob* job) {
     uint32_t context = words[kContext];
     AeadContext* found = context < contexts_.size() ? contexts_[context].get() : nullptr;
     if (found == nullptr) throw Napi::RangeError::New(env, "Aead: a job names a context that is not there");
     uint32_t iv = words[kIv], aad = words[kAad], aadLength = words[kAadLength], data = words[kData], length = words[kLength];
-    if (!Within(iv, 8) || aadLength > kAadMax || !Within(aad, aadLength) || length > INT32_MAX || !Within(data, length + found->icv)) {
+    if (!Within(iv, 8) || aadLength > kAadMax || !Within(aad, aadLength) || length > INT32_MAX ||
+        !Within(data, length + found->icv)) {
       throw Napi::RangeError::New(env, "Aead: a job lies outside the frame memory");
     }
-    return {found, frames_ + iv, frames_ + aad, aadLength, frames_ + data, length, words + kStatus};
+    job->context = found;
+    // RFC 4106 section 4: 4 bytes of salt, RFC 4309 section 4: 3; the 8 bytes of the packet follow.
+    memcpy(job->nonce, found->salt, sizeof found->salt);
+    memcpy(job->nonce + (found->ccm ? 3 : 4), frames_ + iv, 8);
+    job->aad = frames_ + aad;
+    job->aadLength = aadLength;
+    job->data = frames_ + data;
+    job->length = length;
+    job->status = words + kStatus;
   }
 
   bool Within(uint32_t start, uint32_t length) const { return start <= bytes_ && length <= bytes_ - start; }

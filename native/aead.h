@@ -1,5 +1,5 @@
-// What the AEAD providers share (native/aead_openssl.cc, native/aead_ipsec_mb.cc): they take jobs whose ranges were checked, and
-// know nothing of JavaScript. src/aead/aead.ts says what a suite and a job are.
+// What the AEAD providers share (native/aead_openssl.cc, native/aead_ipsec_mb.cc): they take jobs whose ranges were checked,
+// and know nothing of JavaScript. src/aead/aead.ts says what a suite and a job are.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,6 @@ namespace sluice {
 
 enum SuiteBits { kAes256 = 1, kCcm = 2, kIcvShift = 2, kSuites = 12 };
 
-static const int kNonceMax = 12;
 // Jobs that a provider is given at once.
 static const int kAeadBurst = 64;
 
@@ -21,23 +20,17 @@ struct AeadContext {
   AeadContext(const AeadContext&) = delete;
 
   size_t KeyBytes() const { return aes256 ? 32 : 16; }
-  // RFC 4106 section 4: 4 bytes of salt, RFC 4309 section 4: 3; the 8 bytes of the packet follow.
-  void Nonce(const uint8_t* iv, uint8_t* nonce) const {
-    memcpy(nonce, salt, sizeof salt);
-    memcpy(nonce + (ccm ? 3 : 4), iv, 8);
-  }
 
   const bool aes256;
   const bool ccm;
   const uint32_t icv;
-
- private:
-  uint8_t salt[4];
+  uint8_t salt[4] = {};  // CCM: 3 of them
 };
 
 struct AeadJob {
   AeadContext* context;
-  const uint8_t* iv;
+  // Made for all jobs before the first is done: a cipher that loads whole what has just been stored in two parts waits for it.
+  uint8_t nonce[12];
   const uint8_t* aad;
   uint32_t aadLength;
   uint8_t* data;  // the ICV behind it
@@ -55,7 +48,7 @@ class AeadProvider {
  public:
   virtual ~AeadProvider() = default;
   virtual std::unique_ptr<AeadContext> Make(int suite, const uint8_t* key, const uint8_t* salt) = 0;
-  // At most kAeadBurst jobs. They throw std::runtime_error when the library fails; nothing is left in the clear then.
+  // At most kAeadBurst jobs. std::runtime_error when the library fails: nothing of the burst may be sent then.
   virtual void Seal(const AeadJob* jobs, int n) = 0;
   virtual void Open(const AeadJob* jobs, int n) = 0;
 };

@@ -6,6 +6,7 @@
 #include "aead.h"
 
 #include <stdexcept>
+#include <string>
 
 #ifdef SLUICE_IPSEC_MB
 
@@ -83,9 +84,7 @@ class IpsecMb : public AeadProvider {
  private:
   void Gcm(const AeadJob& job, aes_gcm_enc_dec_t cipher, uint8_t* icv) {
     const Keyed* context = static_cast<const Keyed*>(job.context);
-    uint8_t nonce[kNonceMax];
-    context->Nonce(job.iv, nonce);
-    cipher(&context->gcm_, &state_, job.data, job.data, job.length, nonce, job.aad, job.aadLength, icv, context->icv);
+    cipher(&context->gcm_, &state_, job.data, job.data, job.length, job.nonce, job.aad, job.aadLength, icv, context->icv);
   }
 
   static void Verify(const AeadJob& job, const uint8_t* icv) {
@@ -95,7 +94,6 @@ class IpsecMb : public AeadProvider {
   void Submit(const AeadJob* jobs, int i, IMB_CIPHER_DIRECTION direction, uint8_t* icv) {
     const AeadJob& job = jobs[i];
     const Keyed* context = static_cast<const Keyed*>(job.context);
-    context->Nonce(job.iv, nonce_[i]);
     IMB_JOB* submitted = IMB_GET_NEXT_JOB(manager_.get());
     submitted->cipher_mode = IMB_CIPHER_CCM;
     submitted->hash_alg = IMB_AUTH_AES_CCM;
@@ -103,7 +101,7 @@ class IpsecMb : public AeadProvider {
     submitted->chain_order = direction == IMB_DIR_ENCRYPT ? IMB_ORDER_HASH_CIPHER : IMB_ORDER_CIPHER_HASH;
     submitted->enc_keys = submitted->dec_keys = context->rounds_;
     submitted->key_len_in_bytes = context->KeyBytes();
-    submitted->iv = nonce_[i];
+    submitted->iv = job.nonce;
     submitted->iv_len_in_bytes = 11;
     submitted->src = submitted->dst = job.data;
     submitted->cipher_start_src_offset_in_bytes = submitted->hash_start_src_offset_in_bytes = 0;
@@ -128,7 +126,6 @@ class IpsecMb : public AeadProvider {
 
   std::unique_ptr<IMB_MGR, FreeManager> manager_;  // of one thread
   gcm_context_data state_;
-  uint8_t nonce_[kAeadBurst][kNonceMax];
   uint8_t icv_[kAeadBurst][16];
 };
 

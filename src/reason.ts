@@ -58,10 +58,21 @@ export const enum Fate {
   tooBig,
   fragmentOverlap,
   reassemblyTimeout,
+  espNoSa,
+  espTooOld,
+  espReplayed,
+  espAuthentication,
+  espMalformed,
+  espPadding,
+  espPayload,
+  espExhausted,
+  espFragment,
   // Ended here by design
   fragmented,
   reassembled,
   waiting,
+  espDummy,
+  espKeepalive,
   count,
 }
 
@@ -159,6 +170,19 @@ export const REASONS: readonly Reason[] = list({
     "drop",
     "a fragment of a tunnel's packet of which the rest did not come in time",
   ],
+  [Fate.espNoSa]: ["esp-no-sa", "drop", "for an IPsec tunnel that has no SA for it"],
+  [Fate.espTooOld]: ["esp-too-old", "drop", "ESP with a sequence number behind the replay window, or 0"],
+  [Fate.espReplayed]: ["esp-replayed", "drop", "ESP with a sequence number that was received already"],
+  [Fate.espAuthentication]: ["esp-authentication", "drop", "ESP whose integrity check value is wrong"],
+  [Fate.espMalformed]: ["esp-malformed", "drop", "ESP that is cut short, or whose length is no multiple of 4"],
+  [Fate.espPadding]: ["esp-padding", "drop", "ESP, decrypted, with padding that is not 1, 2, 3, … or is too long"],
+  [Fate.espPayload]: [
+    "esp-payload",
+    "drop",
+    "ESP, decrypted, whose next header the mode does not allow, or that holds no whole packet of it",
+  ],
+  [Fate.espExhausted]: ["esp-exhausted", "drop", "for a SA that has no sequence number left: rekey it"],
+  [Fate.espFragment]: ["esp-fragment", "drop", "a fragment for ESP in transport mode, or of ESP that could not be made whole"],
   [Fate.fragmented]: ["fragmented", "consumed", "with its tunnel headers larger than the MTU of its port: it left in fragments"],
   [Fate.reassembled]: [
     "reassembled",
@@ -170,6 +194,8 @@ export const REASONS: readonly Reason[] = list({
     "consumed",
     "a fragment that waits now for the rest of its datagram: counted until it meets its fate",
   ],
+  [Fate.espDummy]: ["esp-dummy", "consumed", "ESP with nothing inside (next header 59)"],
+  [Fate.espKeepalive]: ["esp-keepalive", "consumed", "a keepalive of UDP-encapsulated ESP (RFC 3948)"],
 });
 
 /** Indexed by Fate: 1 for those that send nothing. */

@@ -23,6 +23,7 @@ export const enum Job {
   /** The 8 bytes that follow the context's salt in the nonce (RFC 4106 section 4, RFC 4309 section 4). */
   iv,
   aad,
+  /** At most AAD_MAX. */
   aadLength,
   /** What is encrypted, in place. Its ICV stands behind it, or is written there. */
   data,
@@ -32,10 +33,17 @@ export const enum Job {
   size = 8,
 }
 
+/** What all providers take (ipsec-mb the least, with CCM); ESP needs 12. */
+export const AAD_MAX = 46;
+/** Contexts are numbered below this. */
+export const CONTEXTS = 1 << 20;
+
 export interface Aead {
   readonly name: AeadName;
   /**
-   * Makes the context of this number, in the place of one that is there. Keeps no reference to the arguments.
+   * Makes the context of this number, in the place of one that is there. Keeps no reference to the arguments, which must be
+   * views of shared memory or of an ArrayBuffer that was made as such: what `new Uint8Array(n)` makes lies in V8's heap when
+   * it is small, is moved out of it by the first native call, and leaves its bytes behind, where nobody wipes them.
    * @param suite SuiteBits
    * @param key 16 or 32 bytes
    * @param salt 4 bytes (GCM) or 3 (CCM)
@@ -43,7 +51,10 @@ export interface Aead {
   set(context: number, suite: number, key: Uint8Array, salt: Uint8Array): void;
   /** Wipes the context; nothing happens when there is none. */
   wipe(context: number): void;
-  /** Jobs 0 … n-1 of `jobs`, Job.size words each, in order; all of existing contexts. */
+  /**
+   * Jobs 0 … n-1 of `jobs`, Job.size words each. A job of a context that is not there, or one that does not lie in the frame
+   * memory, is a mistake of the caller: a RangeError, and what the jobs before and after it come to is open.
+   */
   seal(jobs: Int32Array, n: number): void;
   open(jobs: Int32Array, n: number): void;
   /** Wipes all contexts. */

@@ -10,7 +10,7 @@ import {
   type DecipherCCM,
   type DecipherGCM,
 } from "node:crypto";
-import { type Aead, icvLength, Job, keyLength, SuiteBits, saltLength } from "./aead.js";
+import { AAD_MAX, type Aead, CONTEXTS, icvLength, Job, keyLength, SuiteBits, saltLength } from "./aead.js";
 
 interface Context {
   readonly aes256: boolean;
@@ -31,16 +31,24 @@ export class NodeAead implements Aead {
   }
 
   set(context: number, suite: number, key: Uint8Array, salt: Uint8Array): void {
-    if (suite >>> 0 >= SuiteBits.count || key.length !== keyLength(suite) || salt.length !== saltLength(suite)) {
-      throw new RangeError("NodeAead.set: suite or a length is out of range");
+    if (
+      context >>> 0 >= CONTEXTS ||
+      suite >>> 0 >= SuiteBits.count ||
+      key.length !== keyLength(suite) ||
+      salt.length !== saltLength(suite)
+    ) {
+      throw new RangeError("NodeAead.set: context, suite, or a length is out of range");
     }
     this.wipe(context);
-    const nonce = new Uint8Array(salt.length + 8);
+    // Of ArrayBuffers, as Aead.set says.
+    const own = new Uint8Array(new ArrayBuffer(key.length));
+    const nonce = new Uint8Array(new ArrayBuffer(salt.length + 8));
+    own.set(key);
     nonce.set(salt);
     this.#contexts[context] = {
       aes256: (suite & SuiteBits.aes256) !== 0,
       ccm: (suite & SuiteBits.ccm) !== 0,
-      key: Uint8Array.from(key),
+      key: own,
       nonce,
       icv: { authTagLength: icvLength(suite) },
     };
@@ -92,15 +100,16 @@ export class NodeAead implements Aead {
     const context = this.#contexts[jobs[at + Job.context]];
     if (context === undefined) throw new RangeError("NodeAead: a job names a context that is not there");
     this.#within(jobs[at + Job.iv], 8);
+    if (jobs[at + Job.aadLength] > AAD_MAX) throw new RangeError("NodeAead: a job has too long an AAD");
     this.#within(jobs[at + Job.aad], jobs[at + Job.aadLength]);
-    this.#within(jobs[at + Job.data], jobs[at + Job.length] + context.icv.authTagLength);
+    this.#within(jobs[at + Job.data], jobs[at + Job.length], context.icv.authTagLength);
     const iv = jobs[at + Job.iv];
     context.nonce.set(this.#frames.subarray(iv, iv + 8), context.nonce.length - 8);
     return context;
   }
 
-  #within(start: number, length: number): void {
-    if (start < 0 || length < 0 || start + length > this.#frames.length) {
+  #within(start: number, length: number, behind = 0): void {
+    if (start < 0 || length < 0 || start + length + behind > this.#frames.length) {
       throw new RangeError("NodeAead: a job lies outside the frame memory");
     }
   }

@@ -1,6 +1,7 @@
 // `npm run bench -- [--json] [--filter RE] [--runs N] [--seconds S]`: one line per case on stdout, notes on stderr.
 
 import { Command } from "commander";
+import { aeadBenches } from "./aead.js";
 import { controlBenches } from "./control/main.js";
 import { memoryBenches } from "./memory.js";
 import type { Bench } from "./result.js";
@@ -14,7 +15,7 @@ interface Options {
   seconds: string;
 }
 
-const benches: readonly Bench[] = [...memoryBenches, ...tunnelBenches, vethBench, ...controlBenches];
+const benches: readonly Bench[] = [...memoryBenches, ...tunnelBenches, ...aeadBenches, vethBench, ...controlBenches];
 
 const options = new Command("bench")
   .description("Measures Sluice on this machine; compare only numbers of one run.")

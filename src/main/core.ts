@@ -51,7 +51,8 @@ export function createCore(config: Config, options: CoreOptions): Core {
     now: options.now,
     seed: new Int32Array(options.random(4).slice().buffer)[0],
   });
-  const ruleMemory = allocateRules(config.tunnels.capacity, workers, hashKey(options.random(12)));
+  const ruleMemory = allocateRules(config.tunnels.capacity, workers, hashKey(options.random(12)), config.ipsec.capacity);
+  const saMemory = allocateSas(config.ipsec.capacity, workers);
   const routes = config.routes.map(({ address, sourceMac, destinationMac, ...rest }) => ({
     ...rest,
     address: Uint8Array.from(address),
@@ -65,7 +66,7 @@ export function createCore(config: Config, options: CoreOptions): Core {
   );
   const hopTunnels = config.nextHops.map(({ reach }) => ("tunnel" in reach ? BigInt(reach.tunnel) : undefined));
   const hopRules = new SharedArrayBuffer(Math.max(1, nextHops.length) * 4);
-  const sas = new SaTable(allocateSas(config.ipsec.capacity, workers), {
+  const sas = new SaTable(saMemory, {
     random: options.random,
     fingerprint: (key) => createHash("sha256").update(key).digest("hex"),
   });
@@ -93,6 +94,8 @@ export function createCore(config: Config, options: CoreOptions): Core {
       closed: new SharedArrayBuffer(EventRing.size()),
       sessions: memory,
       rules: ruleMemory,
+      sas: saMemory,
+      aead: config.ipsec.aead,
       routes,
       nextHops,
       hopRules,

@@ -1,6 +1,7 @@
 // A live device: interfaces prepared, workers serving, sessions programmed over gRPC. The composition root of `sluice run`.
 
 import { randomBytes } from "node:crypto";
+import { chooseAead } from "../aead/choose.js";
 import type { Config } from "../config/config.js";
 import { startAging } from "../control/aging.js";
 import { healthService } from "../control/health.js";
@@ -57,16 +58,22 @@ export async function startDevice(config: Config, log: Log): Promise<Device> {
       process.off("exit", restore);
       restore();
     });
+    const { aead, reason } = chooseAead(config.ipsec.aead, new Uint8Array(0));
+    aead.close();
+    log.info({ aead: aead.name }, `ESP is encrypted and decrypted by ${reason}`);
     const core = createCore(config, { random: randomBytes, now: Date.now() });
     const { sessions, rules } = core;
     const closed = new ClosedSessions(config.sessions.closedBacklog);
     sessions.onClosed = (info) => closed.push(info);
 
     const pool = new WorkerPool(core.plans, {
-      died: (worker, cause, retryIn) =>
-        log.error({ worker, err: cause }, `worker ${worker} died, the next one starts in ${retryIn} ms`),
+      died: (worker, cause, retryIn) => {
+        core.sas.unlock(worker);
+        log.error({ worker, err: cause }, `worker ${worker} died, the next one starts in ${retryIn} ms`);
+      },
       report: ({ worker, message }) => log.error({ worker }, message),
     });
+    undo.push(() => core.sas.close());
     await pool.start();
     undo.push(() => pool.stop());
     undo.push(startAging(sessions, Date.now));

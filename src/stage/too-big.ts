@@ -74,7 +74,7 @@ export class TooBig {
     if (length <= mtu) return;
     this.#ip[i] = ip;
     this.#length[i] = length;
-    const small = origins.version[i] === 6 && origins.length[i] <= Ipv6.minimumMtu && mtu - origins.added[i] < Ipv6.minimumMtu;
+    const small = origins.version[i] === 6 && origins.length[i] <= Ipv6.minimumMtu && origins.limit(i, mtu) < Ipv6.minimumMtu;
     const fragments = origins.vxlan[i] === 0 && (origins.dontFragment[i] === 0 || small);
     if (fragments && fragmentsOf(outer6, length, mtu) <= MADE) {
       burst.fate[i] = Fate.fragmented;
@@ -117,7 +117,7 @@ export class TooBig {
 
   #tell(burst: Burst, i: number): void {
     const { origins } = this;
-    let mtu = this.topology.mtu[burst.egress[i]] - origins.added[i];
+    let mtu = origins.limit(i, this.topology.mtu[burst.egress[i]]);
     if (origins.version[i] === 6) mtu = Math.max(mtu, Ipv6.minimumMtu);
     // Tunnel headers fill the port's MTU: no size would fit.
     if (mtu < Ipv4.minimumMtu || !this.#mayTell(burst.time[i])) return;

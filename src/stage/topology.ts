@@ -29,8 +29,9 @@ export class Topology {
   /** Other uplink of the pair, or -1; for a host port its uplink. */
   readonly peer: Int32Array;
   readonly mtu: Int32Array;
-  /** Whether any port has an MTU. */
+  /** Whether any port has an MTU, and the smallest. */
   readonly limited: boolean;
+  readonly leastMtu: number;
 
   constructor(ports: readonly PortFacts[]) {
     const roles = { uplink: Role.uplink, host: Role.host, named: Role.named };
@@ -38,6 +39,7 @@ export class Topology {
     this.lif = Int32Array.from(ports, (port) => port.lif);
     this.peer = Int32Array.from(ports, (port) => port.peer);
     this.mtu = Int32Array.from(ports, (port) => port.mtu ?? UNLIMITED);
+    this.leastMtu = Math.min(UNLIMITED, ...this.mtu);
     this.limited = ports.some((port) => port.mtu !== undefined);
     this.miss = Int32Array.from(ports, (port) => (port.role === "uplink" && port.host >= 0 ? port.host : port.peer));
   }

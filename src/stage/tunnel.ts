@@ -1,17 +1,21 @@
 // Tunnel stage: takes each packet through the tunnels whose rules it matches, before the session table sees it
 // (datapath.md "Tunnel stage").
 //
-// One packet at a time: matched, taken through its tunnel, and with RECIRCULATE matched again as it is then. Sets the fate of
-// every packet that is decided here, Fate.count on those that go on to the forwarding logic.
+// One packet at a time: matched, taken through its tunnel, and with RECIRCULATE matched again as it is then. Those that come to an
+// IPsec tunnel wait there for the rest of the burst, so that the AEAD provider is called once for all. Sets the fate of every packet that
+// is decided here, Fate.count on those that go on to the forwarding logic.
 
+import type { Aead } from "../aead/aead.js";
 import { BURST, type Burst } from "../memory/burst.js";
 import { Fate } from "../reason.js";
 import type { Routes } from "../table/route.js";
 import { Next } from "../table/rule.js";
 import type { RuleLookup } from "../table/rule-lookup.js";
-import { Op, Procedure, Rule, Settings, TunnelLane } from "../table/rule-memory.js";
+import { Base, Op, Procedure, Rule, Settings, TunnelLane } from "../table/rule-memory.js";
+import type { SaLookup } from "../table/sa-lookup.js";
 import { Decapsulation } from "../tunnel/decap.js";
 import { Encapsulation } from "../tunnel/encap.js";
+import { Esp } from "../tunnel/esp.js";
 import { FlowHash } from "../tunnel/flow-hash.js";
 import { Headers } from "../tunnel/headers.js";
 import { Identification } from "../tunnel/identification.js";
@@ -29,6 +33,11 @@ const MAX_TUNNELS = 8;
 /** Geneve control packets per second and worker that the application is given. */
 const CONTROL_RATE = 100;
 
+/** In place of a fate: decided later. */
+const WAITS = -1;
+/** A packet this near to the smallest MTU may be told to be smaller once it is encrypted. */
+const ESP_MARGIN = 512;
+
 export type { ReassemblyOptions };
 export interface ReassemblyPlan extends ReassemblyOptions {
   /** By Fate, of this worker. */
@@ -44,10 +53,22 @@ export class TunnelStage {
   readonly #decapsulation: Decapsulation;
   readonly #origins = new Origins();
   readonly reassembly: Reassembly | undefined;
+  readonly esp: Esp | undefined;
   /** What becomes of packets that are too big for their port afterwards. */
   readonly tooBig: TooBig;
   /** Whether the frames are fragments that reassembly has let go: they take the miss path as they are. */
   released = false;
+  /** Positions of packets that wait for ESP, in the order in which they came to it. */
+  readonly #waiting = new Int32Array(BURST);
+  #waits = 0;
+  // By position
+  /** As Meta.ingress. */
+  readonly #ingress = new Int32Array(BURST);
+  /** Of what waits: its rule's slot, tunnels before this one, bytes before it on the wire, whether it may be fragmented then. */
+  readonly #slot = new Int32Array(BURST);
+  readonly #tunnels = new Int32Array(BURST);
+  readonly #before = new Int32Array(BURST);
+  readonly #fragmentable = new Uint8Array(BURST);
   /** Control packets that may pass before #controlUntil, ms. */
   #controlLeft = 0;
   #controlUntil = 0;
@@ -61,23 +82,28 @@ export class TunnelStage {
     tooBig: TooBigOptions = { icmpRate: 0 },
     /** Absent: fragments are dropped under the rule of a decapsulation. */
     reassembly?: ReassemblyPlan,
+    /** Absent: packets of IPsec tunnels are dropped. */
+    ipsec?: { readonly sas: SaLookup; readonly aead: Aead },
   ) {
     const identification = new Identification(worker, workers, rules.key);
     this.#encapsulation = new Encapsulation(rules, new FlowHash(rules.key), identification);
     this.tooBig = new TooBig(topology, this.#origins, identification, rules.lanes, tooBig);
     this.#decapsulation = new Decapsulation(rules);
+    if (ipsec !== undefined) this.esp = new Esp(rules, ipsec.sas, ipsec.aead, identification);
     if (reassembly !== undefined) this.reassembly = new Reassembly(rules.decaps, reassembly, rules.key, reassembly.fates);
   }
 
   /** @returns false when there are no rules: nothing was looked at, and no fate is set */
   run(burst: Burst): boolean {
     this.#origins.encapsulated = 0;
+    this.esp?.contexts.refresh();
     if (!this.rules.refresh() || this.released) return false;
     const { n, fate, port } = burst;
     const { role } = this.topology;
     const begun = this.rules.many;
     if (begun) this.#begin(burst);
     for (let i = 0; i < n; i++) fate[i] = role[port[i]] === Role.named ? Fate.count : this.#packet(burst, i, begun);
+    if (this.esp !== undefined) while (this.#waits > 0) this.#goOn(burst, this.esp);
     return true;
   }
 
@@ -104,23 +130,40 @@ export class TunnelStage {
     return fate === Fate.count ? this.#straightOut(burst, i, record, lane) : fate;
   }
 
-  #packet(burst: Burst, i: number, searching: boolean): Fate {
-    const { rules } = this;
-    const { records } = rules;
-    const headers = this.#all[searching ? i : 0];
-    this.#headers = headers;
-    const { halves } = burst.frames;
+  #packet(burst: Burst, i: number, searching: boolean): Fate | typeof WAITS {
+    this.#headers = this.#all[searching ? i : 0];
     // No Ethernet header: no rule is for it.
     if (burst.length[i] < Ethernet.length) return Fate.count;
-    const ingress = ingressOf(burst, i);
+    this.#origins.depth[i] = 0;
+    this.#ingress[i] = ingressOf(burst, i);
+    return this.#walk(burst, i, 0, 0, 0, false, searching ? i : -1);
+  }
+
+  /**
+   * From one tunnel to the next.
+   * @param tunnels gone through so far
+   * @param last number + 1 of the last of them (Rule.number), or 0; and its lane
+   * @param fragmentable whether that put a header in front that may be fragmented
+   * @param begun position for which the headers are read and the search was begun, or -1
+   * @returns what becomes of the packet; WAITS while it waits for ESP
+   */
+  #walk(
+    burst: Burst,
+    i: number,
+    tunnels: number,
+    last: number,
+    lane: number,
+    fragmentable: boolean,
+    begun: number,
+  ): Fate | typeof WAITS {
+    const { rules } = this;
+    const { records } = rules;
+    const headers = this.#headers;
+    const { halves } = burst.frames;
+    const ingress = this.#ingress[i];
     const origins = this.#origins;
     const { limited } = this.topology;
-    let last = 0;
-    let lane = 0;
-    let fragmentable = false;
-    let begun = searching ? i : -1;
-    origins.depth[i] = 0;
-    for (let tunnels = 0; ; tunnels++) {
+    for (; ; tunnels++) {
       if (begun < 0) headers.read(burst, i, rules.ports, ingress, last);
       // What IPv6 has no bit for passes from one header of ours to the next.
       if (fragmentable) headers.dontFragment = false;
@@ -148,14 +191,77 @@ export class TunnelStage {
         if (last === 0) origins.keep(burst, i, headers);
         if (!encap) origins.keepBytes(burst, i, headers);
       }
+      if (procedure >= Procedure.ipsecEnc) return this.#beginEsp(burst, i, slot, procedure, lane, tunnels);
       const fate = this.#apply(burst, i, slot, procedure, lane);
       if (fate !== Fate.count) return fate;
       fragmentable = encap && !this.#encapsulation.dontFragment;
-      if (limited && encap) origins.push(i, lane, this.#encapsulation, procedure === Procedure.vxlanEncap);
-      else if (limited) origins.pop(i, headers);
+      if (limited && encap) origins.push(i, lane, this.#encapsulation, procedure);
+      else if (limited) origins.pop(i, headers.base[Base.innerIp] - headers.base[Base.ip], false);
       if (next === Next.none) return Fate.count;
       if (next === Next.forward) return this.#straightOut(burst, i, record, lane);
       last = records[record + Rule.number] + 1;
+    }
+  }
+
+  /** The packet waits, or its fate is decided. */
+  #beginEsp(burst: Burst, i: number, slot: number, procedure: Procedure, lane: number, tunnels: number): Fate | typeof WAITS {
+    const { topology, esp } = this;
+    const origins = this.#origins;
+    const before = burst.wire[i];
+    if (procedure === Procedure.keepalive) {
+      this.#count(lane, before, Fate.espKeepalive, 0);
+      return Fate.espKeepalive;
+    }
+    if (topology.limited) origins.keepClear(burst, i, burst.length[i] + ESP_MARGIN > topology.leastMtu);
+    const fate = esp === undefined ? Fate.espNoSa : esp.prepare(burst, i, this.#headers, slot, procedure);
+    if (fate !== Fate.count) {
+      this.#count(lane, before, fate, 0);
+      return fate;
+    }
+    // A decryption that fails leaves the packet as long as it was.
+    let fragmentable = 0;
+    if (esp !== undefined && procedure === Procedure.ipsecEnc) {
+      fragmentable = esp.seal.dontFragment ? 0 : 1;
+      if (topology.limited) origins.push(i, lane, esp.seal, procedure);
+    }
+    this.#waiting[this.#waits++] = i;
+    this.#slot[i] = slot;
+    this.#tunnels[i] = tunnels;
+    this.#before[i] = before;
+    this.#fragmentable[i] = fragmentable;
+    return WAITS;
+  }
+
+  /** Encrypts and decrypts what waits, and takes it further: until it waits for its next tunnel, or its fate is decided. */
+  #goOn(burst: Burst, esp: Esp): void {
+    const { records } = this.rules;
+    const { fate } = burst;
+    const n = this.#waits;
+    this.#waits = 0;
+    esp.run();
+    this.#headers = this.#all[0];
+    // Those that wait again take places in the list that were read already.
+    for (let k = 0; k < n; k++) {
+      const i = this.#waiting[k];
+      const slot = this.#slot[i];
+      const record = slot * Rule.size;
+      const op = records[record + Rule.op];
+      const lane = records[record + Rule.lane] << TunnelLane.shift;
+      const procedure: Procedure = op & Op.procedureMask;
+      const result = esp.finish(burst, i, slot, procedure);
+      this.#count(lane, this.#before[i], result, burst.wire[i]);
+      if (result !== Fate.count) {
+        fate[i] = result;
+        continue;
+      }
+      if (this.topology.limited && procedure === Procedure.ipsecDec) this.#origins.pop(i, esp.open.removed, true);
+      const next = (op >>> Op.nextShift) & Op.nextMask;
+      if (next === Next.none) fate[i] = Fate.count;
+      else if (next === Next.forward) fate[i] = this.#straightOut(burst, i, record, lane);
+      else {
+        const last = records[record + Rule.number] + 1;
+        fate[i] = this.#walk(burst, i, this.#tunnels[i] + 1, last, lane, this.#fragmentable[i] === 1, -1);
+      }
     }
   }
 
@@ -164,13 +270,13 @@ export class TunnelStage {
     const { reassembly } = this;
     if (reassembly === undefined) return Fate.count;
     reassembly.whole = false;
-    if (this.#headers.protocol !== Protocol.udp) return Fate.count;
+    const { protocol } = this.#headers;
+    if (protocol !== Protocol.udp && protocol !== Protocol.esp) return Fate.count;
     const ours = slot >= 0 && !isEncap(this.rules.records[slot * Rule.size + Rule.op] & Op.procedureMask);
     return reassembly.take(burst, i, this.#headers, ingress, ours);
   }
 
   #apply(burst: Burst, i: number, slot: number, procedure: Procedure, lane: number): Fate {
-    const { lanes } = this.rules;
     const headers = this.#headers;
     const length = burst.wire[i];
     let fate = isEncap(procedure)
@@ -181,16 +287,22 @@ export class TunnelStage {
       // Not the tunnel's: the application counts it.
       if (fate === Fate.geneveControl) return fate;
     }
+    this.#count(lane, length, fate, burst.wire[i]);
+    return fate;
+  }
+
+  /** What a tunnel received, and what it made of that. @param before, after bytes on the wire */
+  #count(lane: number, before: number, fate: Fate, after: number): void {
+    const { lanes } = this.rules;
     lanes[lane + TunnelLane.inPackets] = lanes[lane + TunnelLane.inPackets] + 1;
-    lanes[lane + TunnelLane.inBytes] = lanes[lane + TunnelLane.inBytes] + length;
+    lanes[lane + TunnelLane.inBytes] = lanes[lane + TunnelLane.inBytes] + before;
     if (fate === Fate.count) {
       lanes[lane + TunnelLane.outPackets] = lanes[lane + TunnelLane.outPackets] + 1;
-      lanes[lane + TunnelLane.outBytes] = lanes[lane + TunnelLane.outBytes] + burst.wire[i];
-      return fate;
+      lanes[lane + TunnelLane.outBytes] = lanes[lane + TunnelLane.outBytes] + after;
+    } else if (fate !== Fate.espKeepalive && fate !== Fate.espDummy) {
+      lanes[lane + TunnelLane.inDrops] = lanes[lane + TunnelLane.inDrops] + 1;
+      lanes[lane + TunnelLane.inDropBytes] = lanes[lane + TunnelLane.inDropBytes] + before;
     }
-    lanes[lane + TunnelLane.inDrops] = lanes[lane + TunnelLane.inDrops] + 1;
-    lanes[lane + TunnelLane.inDropBytes] = lanes[lane + TunnelLane.inDropBytes] + length;
-    return fate;
   }
 
   /** To the (outer) destination's route, else to the peer of the port that it came in on. */
@@ -203,7 +315,10 @@ export class TunnelStage {
       return Fate.tunneled;
     }
     // For an outer destination of ours, compile() has asked already.
-    const asked = records[record + Rule.length] > 0;
+    const asked =
+      records[record + Rule.length] > 0 &&
+      ((records[record + Rule.op] & Op.procedureMask) !== Procedure.ipsecEnc ||
+        (records[record + Rule.settings] & Settings.tunnelMode) !== 0);
     const route = asked || this.routes.size === 0 ? -1 : this.#route(burst, i);
     if (route >= 0) {
       this.routes.write(route, halves, start);
@@ -248,7 +363,7 @@ export class TunnelStage {
 }
 
 function isEncap(procedure: Procedure): boolean {
-  return procedure === Procedure.geneveEncap || procedure === Procedure.vxlanEncap;
+  return procedure === Procedure.geneveEncap || procedure === Procedure.vxlanEncap || procedure === Procedure.ipsecEnc;
 }
 
 /** As Meta.ingress: the frame as received. */

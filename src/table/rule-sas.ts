@@ -35,6 +35,11 @@ export class RuleSas {
     for (const { slot } of refsOf(rule)) this.table?.configure(slot, rule.settings);
   }
 
+  /** No rule refers to them any more: release() follows. */
+  retire(refs: readonly SaRef[]): void {
+    for (const { slot } of refs) this.table?.retire(slot);
+  }
+
   /** Lets go of SAs that no worker can reach any more, but for those that are kept. */
   release(refs: readonly SaRef[], kept: readonly SaRef[] = []): void {
     for (const { slot } of without(refs, kept)) this.table?.release(slot);

@@ -203,6 +203,7 @@ export class RuleTable {
     this.#tell(state);
     this.#sas.configure(settled);
     old.dropped = without(kept, refsOf(settled));
+    this.#sas.retire(old.dropped);
     former.add(old);
     const names = new Set(version.records.map(({ name }) => name));
     if (old.records.every(({ name }) => names.has(name))) this.#supersede(old, former);
@@ -222,6 +223,7 @@ export class RuleTable {
     this.#rules.delete(id);
     this.#tell(state, true);
     const { version } = state;
+    this.#sas.retire(refsOf(state.rule));
     for (const record of version.records) this.#bury(record, version, now);
     for (const old of state.former) this.#supersede(old, state.former);
     this.#withdraw(version);

@@ -4,7 +4,9 @@
 import type { Routes } from "../table/route.js";
 import type { NewRule, OuterAddresses, TunnelSettings } from "../table/rule.js";
 import { Rule, Settings, TEMPLATE_INNER_MAC, TEMPLATE_IP } from "../table/rule-memory.js";
+import { type EspMode, EspModeBit } from "../table/sa.js";
 import { finish, sum } from "../wire/checksum.js";
+import { Esp } from "../wire/esp.js";
 import { Ethernet, EtherType } from "../wire/ethernet.js";
 import { Geneve, GeneveOptionField } from "../wire/geneve.js";
 import { Ipv4, Protocol } from "../wire/ipv4.js";
@@ -24,6 +26,12 @@ export function compile(rule: NewRule, record: Int32Array, routes: Routes): void
     case "vxlan-encap":
       compileEncap(record, tunnel.outer, vxlanHeader(tunnel.vni), settings.udpPort || Vxlan.port, settings, routes);
       break;
+    case "ipsec-enc":
+      compileEsp(record, tunnel, settings, routes);
+      return;
+    case "ipsec-dec":
+      record[Rule.settings] = settingsBits(settings) | modeBits(tunnel.mode);
+      return;
     default:
       record[Rule.settings] |= settingsBits(settings);
       // Zero is accepted only between ends that the rule knows (RFC 6936 section 5, RFC 8926 section 4.3.1).
@@ -42,6 +50,29 @@ export function compile(rule: NewRule, record: Int32Array, routes: Routes): void
   }
 }
 
+type IpsecEnc = Extract<NewRule["tunnel"], { kind: "ipsec-enc" }>;
+
+/** The outer IP header of tunnel mode, UDP's, ESP's, and room for the IV. */
+function compileEsp(record: Int32Array, { mode, outer, sa }: IpsecEnc, settings: TunnelSettings, routes: Routes): void {
+  const natt = (mode & EspModeBit.natt) !== 0;
+  const esp = new Uint8Array(Esp.payload);
+  put16(esp, Esp.spi, sa.spi >>> 16);
+  put16(esp, Esp.spi + 2, sa.spi);
+  const port = settings.udpPort || Esp.port;
+  const parts = natt ? [udpHeader(settings.nattSourcePort, port), esp] : [esp];
+  record[Rule.port] = natt ? port : 0;
+  record[Rule.settings] = settingsBits(settings) | modeBits(mode);
+  if ((mode & EspModeBit.tunnel) !== 0) {
+    if (outer === undefined) throw new Error("tunnel mode without addresses");
+    parts.unshift(outerHeader(record, outer, natt ? Protocol.udp : Protocol.esp, settings, routes));
+  }
+  putTemplate(record, parts);
+}
+
+function modeBits(mode: EspMode): number {
+  return ((mode & EspModeBit.tunnel) !== 0 ? Settings.tunnelMode : 0) | ((mode & EspModeBit.natt) !== 0 ? Settings.natt : 0);
+}
+
 function compileEncap(
   record: Int32Array,
   outer: OuterAddresses,
@@ -50,30 +81,54 @@ function compileEncap(
   settings: TunnelSettings,
   routes: Routes,
 ): void {
+  record[Rule.settings] = settingsBits(settings);
+  const ip = outerHeader(record, outer, Protocol.udp, settings, routes);
+  putTemplate(record, [ip, udpHeader(0, port), header]);
+  record[Rule.port] = port;
+  const { udpChecksum } = settings;
+  if (udpChecksum === "full" || (outer.source.length === 16 && udpChecksum === "default"))
+    record[Rule.settings] |= Settings.checksum;
+}
+
+/** The IP header, and all that the record says of it. */
+function outerHeader(
+  record: Int32Array,
+  outer: OuterAddresses,
+  protocol: Protocol,
+  settings: TunnelSettings,
+  routes: Routes,
+): Uint8Array {
   const ipv6 = outer.source.length === 16;
-  const ip = ipv6 ? ipv6Header(outer, settings) : ipv4Header(outer, settings);
-  const udp = new Uint8Array(Udp.length);
-  put16(udp, Udp.destinationPort, port);
+  const ip = ipv6 ? ipv6Header(outer, protocol, settings) : ipv4Header(outer, protocol, settings);
   const bytes = templateBytes(record);
   put16(bytes, Ethernet.type, ipv6 ? EtherType.ipv6 : EtherType.ipv4);
+  record[Rule.ipSum] = ipv6 ? 0 : headerSum(ip);
+  if (ipv6) record[Rule.settings] |= Settings.ipv6;
+  const route = routes.find(outer.destination);
+  if (route >= 0) {
+    record[Rule.settings] |= Settings.routed;
+    bytes.set(routes.macs.subarray(route * 12, route * 12 + 12), Ethernet.destination);
+    record[Rule.egress] = routes.port[route] as number;
+  }
+  return ip;
+}
+
+function udpHeader(source: number, destination: number): Uint8Array {
+  const udp = new Uint8Array(Udp.length);
+  put16(udp, Udp.sourcePort, source);
+  put16(udp, Udp.destinationPort, destination);
+  return udp;
+}
+
+/** What stands behind the template's Ethernet header. */
+function putTemplate(record: Int32Array, parts: readonly Uint8Array[]): void {
+  const bytes = templateBytes(record);
   let at: number = TEMPLATE_IP;
-  for (const part of [ip, udp, header]) {
+  for (const part of parts) {
     bytes.set(part, at);
     at += part.length;
   }
   record[Rule.length] = at - TEMPLATE_IP;
-  record[Rule.port] = port;
-  record[Rule.ipSum] = ipv6 ? 0 : headerSum(ip);
-  let bits = settingsBits(settings) | (ipv6 ? Settings.ipv6 : 0);
-  const { udpChecksum } = settings;
-  if (udpChecksum === "full" || (ipv6 && udpChecksum === "default")) bits |= Settings.checksum;
-  const route = routes.find(outer.destination);
-  if (route >= 0) {
-    bits |= Settings.routed;
-    bytes.set(routes.macs.subarray(route * 12, route * 12 + 12), Ethernet.destination);
-    record[Rule.egress] = routes.port[route] as number;
-  }
-  record[Rule.settings] = bits;
 }
 
 function settingsBits({ df, dscp, ecn, innerVlan, udpChecksum }: TunnelSettings): number {
@@ -86,21 +141,21 @@ function settingsBits({ df, dscp, ecn, innerVlan, udpChecksum }: TunnelSettings)
   );
 }
 
-function ipv4Header({ source, destination }: OuterAddresses, { ttl, dscp }: TunnelSettings): Uint8Array {
+function ipv4Header({ source, destination }: OuterAddresses, protocol: Protocol, { ttl, dscp }: TunnelSettings): Uint8Array {
   const ip = new Uint8Array(Ipv4.length);
   ip[Ipv4.versionIhl] = Ipv4.plain;
   ip[Ipv4.tos] = dscp === "copy" ? 0 : dscp << 2;
   ip[Ipv4.ttl] = ttl;
-  ip[Ipv4.protocol] = Protocol.udp;
+  ip[Ipv4.protocol] = protocol;
   ip.set(source, Ipv4.source);
   ip.set(destination, Ipv4.destination);
   return ip;
 }
 
-function ipv6Header({ source, destination }: OuterAddresses, { ttl, dscp }: TunnelSettings): Uint8Array {
+function ipv6Header({ source, destination }: OuterAddresses, protocol: Protocol, { ttl, dscp }: TunnelSettings): Uint8Array {
   const ip = new Uint8Array(Ipv6.length);
   put16(ip, Ipv6.versionClass, 0x6000 | (dscp === "copy" ? 0 : dscp << 6));
-  ip[Ipv6.nextHeader] = Protocol.udp;
+  ip[Ipv6.nextHeader] = protocol;
   ip[Ipv6.hopLimit] = ttl;
   ip.set(source, Ipv6.source);
   ip.set(destination, Ipv6.destination);

@@ -106,7 +106,7 @@ function badOptions(bytes: Uint8Array, from: number, to: number): Fate {
 }
 
 /** RFC 6040 section 4.2, with the inner IPv4 checksum kept right (RFC 1624). */
-function combineEcn(burst: Burst, version: number, ip: number, outer: number): Fate {
+export function combineEcn(burst: Burst, version: number, ip: number, outer: number): Fate {
   const { bytes, halves } = burst.frames;
   const at = version === 4 ? ip + Ipv4.tos : ip + 1;
   const shift = version === 4 ? 0 : 4;

@@ -5,7 +5,6 @@
 // The frame stays where it is; its start moves into the headroom. VLAN tags move to the outer header, or stay inside.
 
 import type { Burst } from "../memory/burst.js";
-import { type Frames, SCRATCH, SLOT } from "../memory/frames.js";
 import { Fate } from "../reason.js";
 import type { RuleLookup } from "../table/rule-lookup.js";
 import { Base, Rule, Settings, TEMPLATE_INNER_MAC, TEMPLATE_IP } from "../table/rule-memory.js";
@@ -17,13 +16,13 @@ import { Udp } from "../wire/udp.js";
 import type { FlowHash } from "./flow-hash.js";
 import type { Headers } from "./headers.js";
 import type { Identification } from "./identification.js";
+import { makeRoom, NO_ROOM } from "./room.js";
+import { copyTemplate } from "./template.js";
 
 /** First of the source ports (RFC 7348 section 5: the dynamic range), which has this many bits. */
 const FIRST_PORT = 49_152;
 const PORT_MASK = 0x3fff;
 const FLOW_LABEL_MASK = 0xfffff;
-/** Frames of the greatest length leave room for three headers at the slot's end. */
-const TAIL = 8;
 
 export class Encapsulation {
   readonly #tag = new Uint16Array(4);
@@ -69,14 +68,12 @@ export class Encapsulation {
     const added = length + Ethernet.length + outerTags;
     this.dontFragment = dontFragment;
     this.added = ipPayload ? length : length + Ethernet.length + headers.tags - tags;
-    this.moved = 0;
-    if (payload - added < i * SLOT + SCRATCH) {
-      const moved = this.#move(burst, i, start, payload - start + carried);
-      if (moved < 0 || moved + payload - start - added < i * SLOT + SCRATCH) return Fate.noHeadroom;
-      this.moved = moved - start;
-      payload += this.moved;
-      start = moved;
-    }
+    const needed = added - (payload - start);
+    const moved = makeRoom(burst, i, start, payload + carried, Math.max(0, needed), 0);
+    if (moved === NO_ROOM) return Fate.noHeadroom;
+    this.moved = moved;
+    payload += moved;
+    start += moved;
 
     // Out of the way before they are overwritten: the original MACs and tags.
     const macs = start >> 1;
@@ -148,38 +145,6 @@ export class Encapsulation {
     burst.length[i] = payload + carried - ethernet;
     return Fate.count;
   }
-
-  /** Moves a frame to the end of its slot: chains of tunnels need more headroom than a slot begins with. @returns its start, or -1 */
-  #move(burst: Burst, i: number, start: number, length: number): number {
-    let to = (i + 1) * SLOT - TAIL - length;
-    // As before relative to words, and even.
-    to -= (to - start) & 3;
-    if (to <= start) return -1;
-    burst.frames.bytes.copyWithin(to, start, start + length);
-    return to;
-  }
-}
-
-/** Both begin 2 past a multiple of 4, or the frame's place is another than in what was received. @param from in halves */
-function copyTemplate(
-  { halves, words }: Frames,
-  to: number,
-  { records, recordHalves }: RuleLookup,
-  from: number,
-  length: number,
-): void {
-  const target = to >> 1;
-  if ((to & 2) === 0) {
-    for (let h = 0; h < length >> 1; h++) halves[target + h] = recordHalves[from + h];
-    return;
-  }
-  halves[target] = recordHalves[from];
-  const first = (to + 2) >> 2;
-  const source = (from + 1) >> 1;
-  const n = (length - 4) >> 2;
-  for (let w = 0; w < n; w++) words[first + w] = records[source + w];
-  const last = (length >> 1) - 1;
-  halves[target + last] = recordHalves[from + last];
 }
 
 function writeMacs(

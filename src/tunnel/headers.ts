@@ -9,12 +9,13 @@ import type { Burst } from "../memory/burst.js";
 import { SLOT } from "../memory/frames.js";
 import { Base, Class, Header, Meta } from "../table/rule-memory.js";
 import { be16 } from "../wire/bytes.js";
-import { Esp, hasSpi } from "../wire/esp.js";
+import { Esp, hasSpi, KEEPALIVE } from "../wire/esp.js";
 import { behindTags, Ethernet, EtherType } from "../wire/ethernet.js";
 import { Geneve } from "../wire/geneve.js";
 import { Ipv4, Protocol } from "../wire/ipv4.js";
 import { Ipv6, Ipv6Fragment } from "../wire/ipv6.js";
 import { Udp } from "../wire/udp.js";
+import { EspPlace, isExtension } from "./extension-headers.js";
 
 /** Bytes of VLAN tags that may stand before a header that is looked at: two. */
 const MAX_TAGS = 8;
@@ -53,6 +54,7 @@ export class Headers {
   innerTags = 0;
   /** EtherType inside, behind the tags; base[Base.innerIp] is its payload. */
   innerType = 0;
+  readonly #place = new EspPlace();
 
   /**
    * @param ports by UDP port: Header
@@ -129,30 +131,44 @@ export class Headers {
 
   #transport(burst: Burst, bytes: Uint8Array, ports: Uint8Array, meta: number): void {
     const l4 = this.transport;
-    if (this.protocol === Protocol.esp) {
+    const { protocol } = this;
+    if (protocol === Protocol.esp) {
       this.base[Base.header] = l4;
       if (l4 + Esp.length <= this.ipEnd) this.header = Header.esp;
       return;
     }
-    if (this.protocol !== Protocol.udp || l4 + Udp.length > this.ipEnd) return;
+    if (protocol !== Protocol.udp) {
+      // ESP of transport mode stands behind IPv6 extension headers (RFC 4303 section 3.1.1).
+      if (this.version === 6 && isExtension(protocol)) this.#espBehind(bytes);
+      return;
+    }
+    if (l4 + Udp.length > this.ipEnd) return;
     const port = be16(bytes, l4 + Udp.destinationPort);
     const header = l4 + Udp.length;
     // What UDP does not count as its own is in no tunnel's packet.
     const end = Math.min(this.ipEnd, l4 + be16(bytes, l4 + Udp.totalLength));
     burst.frames.words[(meta >> 2) + Meta.port] = port;
     this.base[Base.header] = header;
-    if (port === Esp.port) {
-      if (header + Esp.length <= end && hasSpi(bytes, header)) this.header = Header.esp;
-      return;
-    }
     const announced = ports[port];
     if (announced === Header.none) return;
+    if (announced === Header.esp) {
+      if (header + Esp.length <= end && hasSpi(bytes, header)) this.header = Header.esp;
+      else if (header + 1 === end && bytes[header] === KEEPALIVE) this.header = Header.keepalive;
+      return;
+    }
     if (header + Geneve.length > end) {
       this.header = Header.cut;
       return;
     }
     this.header = announced;
     this.#inside(bytes, header, announced, end);
+  }
+
+  #espBehind(bytes: Uint8Array): void {
+    const place = this.#place;
+    if (!place.find(bytes, this.base[Base.ip], this.ipEnd, true, true) || place.at + Esp.length > this.ipEnd) return;
+    this.base[Base.header] = place.at;
+    this.header = Header.esp;
   }
 
   /** Headers inside Geneve or VXLAN, as far as they are whole. */

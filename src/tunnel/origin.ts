@@ -8,15 +8,26 @@
 // Costs nothing where no port has an MTU, and a copy of 11 halves for each packet that a tunnel takes where one has.
 
 import { BURST, type Burst } from "../memory/burst.js";
-import { Base } from "../table/rule-memory.js";
+import { Base, Procedure } from "../table/rule-memory.js";
+import { EspTrailer } from "../wire/esp.js";
 import { Ethernet } from "../wire/ethernet.js";
-import type { Encapsulation } from "./encap.js";
 import type { Headers } from "./headers.js";
 
 /** Bytes of a packet that are copied before its headers are taken off: two IPv6 headers fit with what is between them. */
 const KEEP = 128;
 /** Halves of an Ethernet header with two tags, rounded up. */
 export const ETHERNET_HALVES = 12;
+
+/** Tunnels that a packet goes through at the most. */
+const STEPS = 8;
+
+/** What a tunnel put in front (and behind) of the packet that it took last. */
+export interface Added {
+  /** Bytes by which the frame was moved in its slot. */
+  readonly moved: number;
+  readonly added: number;
+  readonly dontFragment: boolean;
+}
 
 /** By position in the burst. */
 export class Origins {
@@ -30,8 +41,12 @@ export class Origins {
   readonly length = new Int32Array(BURST);
   /** Byte offset of its IP header: of where it would be, when it was taken off. */
   readonly ip = new Int32Array(BURST);
-  /** Bytes that the tunnels put in front of the IP header, less those that they took off. */
-  readonly added = new Int32Array(BURST);
+  // What tunnels did to its length, one after the other: STEPS for each position
+  readonly #steps = new Int32Array(BURST);
+  /** Bytes put on, or negative taken off, but for padding. */
+  readonly #bytes = new Int32Array(BURST * STEPS);
+  /** Whether it was padded besides: with its trailer to a multiple of 4 (ESP). */
+  readonly #padded = new Uint8Array(BURST * STEPS);
   /** Where the tunnel that put the outermost header there counts: index of its first field (TunnelLane) in the lanes. */
   readonly lane = new Int32Array(BURST);
   /** Whether that header forbids that it be fragmented: by DF, or by what DF would be over IPv6. */
@@ -60,9 +75,15 @@ export class Origins {
     this.version[i] = version;
     this.ip[i] = base[Base.ip];
     this.length[i] = headers.ipEnd - base[Base.ip];
-    this.added[i] = 0;
+    this.#steps[i] = 0;
     this.kept[i] = 0;
     this.rest[i] = 1;
+  }
+
+  /** Before what is behind its first bytes is encrypted or decrypted. `whether`: it may turn out too big. */
+  keepClear(burst: Burst, i: number, whether: boolean): void {
+    if (whether && this.kept[i] === 0 && this.rest[i] === 1) this.#copy(burst, i);
+    this.rest[i] = 0;
   }
 
   /** Before a decapsulation that an encapsulation may follow. */
@@ -73,30 +94,52 @@ export class Origins {
       this.rest[i] = 0;
       return;
     }
-    const { base } = headers;
+    this.#copy(burst, i);
+    // A decapsulation writes the ECN field inside, and the checksum in the third word behind it.
+    if (headers.base[Base.innerIp] + 12 > this.ip[i] + this.kept[i]) this.rest[i] = 0;
+  }
+
+  #copy(burst: Burst, i: number): void {
     const ip = this.ip[i];
     const length = Math.min(KEEP, this.length[i]);
     for (let b = 0, to = i * KEEP; b < length; b++) this.#packets[to + b] = burst.frames.bytes[ip + b];
     this.kept[i] = length;
-    // A decapsulation writes the ECN field inside, and the checksum in the third word behind it.
-    this.rest[i] = base[Base.innerIp] + 12 <= ip + length ? 1 : 0;
   }
 
   /** The tunnel that counts there has put a header in front. */
-  push(i: number, lane: number, { moved, added, dontFragment }: Encapsulation, vxlan: boolean): void {
+  push(i: number, lane: number, { moved, added, dontFragment }: Added, procedure: Procedure): void {
+    const padded = procedure === Procedure.ipsecEnc;
     this.encapsulated++;
     this.depth[i]++;
     this.ip[i] += moved;
-    this.added[i] += added;
+    this.#step(i, added, padded);
     this.lane[i] = lane;
     this.dontFragment[i] = dontFragment ? 1 : 0;
-    this.vxlan[i] = vxlan ? 1 : 0;
+    this.vxlan[i] = procedure === Procedure.vxlanEncap ? 1 : 0;
   }
 
-  /** Headers were taken off. */
-  pop(i: number, headers: Headers): void {
+  /** So many bytes were taken off. @param padded and padding, of ESP */
+  pop(i: number, removed: number, padded: boolean): void {
     if (this.depth[i] > 0) this.depth[i]--;
-    this.added[i] -= headers.base[Base.innerIp] - headers.base[Base.ip];
+    this.#step(i, -removed, padded);
+  }
+
+  #step(i: number, bytes: number, padded: boolean): void {
+    const at = i * STEPS + this.#steps[i]++;
+    this.#bytes[at] = bytes;
+    this.#padded[at] = padded ? 1 : 0;
+  }
+
+  /** The longest that the packet may be for what becomes of it to fit `mtu`. */
+  limit(i: number, mtu: number): number {
+    let most = mtu;
+    for (let at = i * STEPS + this.#steps[i] - 1; at >= i * STEPS; at--) {
+      const bytes = this.#bytes[at];
+      if (this.#padded[at] === 0) most -= bytes;
+      else if (bytes > 0) most = ((most - bytes + EspTrailer.length) & -EspTrailer.alignment) - EspTrailer.length;
+      else most = ((most + EspTrailer.length) & -EspTrailer.alignment) - EspTrailer.length - bytes;
+    }
+    return most;
   }
 
   /** Copies up to `limit` bytes of the packet to `to`. @returns how many */

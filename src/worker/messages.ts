@@ -1,6 +1,7 @@
 // What crosses from the main thread to a worker when it starts: shared memory and plain values, nothing else.
 
 import type { MessagePort } from "node:worker_threads";
+import type { AeadName } from "../aead/aead.js";
 import type { PortConfig } from "../config/config.js";
 import type { ErrorCode } from "../errors.js";
 import type { ReplayPlan } from "../port/replay.js";
@@ -9,6 +10,7 @@ import type { TooBigOptions } from "../stage/too-big.js";
 import type { ReassemblyOptions } from "../stage/tunnel.js";
 import type { Route } from "../table/route.js";
 import type { RuleMemory } from "../table/rule-memory.js";
+import type { SaMemory } from "../table/sa-memory.js";
 import type { SessionMemory } from "../table/session-memory.js";
 
 export interface WorkerPlan {
@@ -29,6 +31,8 @@ export interface WorkerPlan {
   readonly closed: SharedArrayBuffer;
   readonly sessions: SessionMemory;
   readonly rules: RuleMemory;
+  readonly sas: SaMemory;
+  readonly aead: AeadName | "auto";
   readonly routes: readonly Route[];
   readonly tooBig: TooBigOptions;
   readonly reassembly: ReassemblyOptions;

@@ -42,9 +42,10 @@ export class Pipeline {
     this.#release(burst);
   }
 
-  /** When there is nothing to process: fragments that have waited too long leave. Infinity as the time: all. */
+  /** When there is nothing to process: keys that are gone are wiped, fragments that have waited too long leave. Infinity as the time: all. */
   expire(burst: Burst, now: number): void {
-    const { reassembly } = this.tunnels;
+    const { reassembly, esp } = this.tunnels;
+    esp?.contexts.refresh();
     if (reassembly === undefined || reassembly.due > now) return;
     reassembly.expire(now);
     this.#release(burst);

@@ -2,6 +2,7 @@
 // Everything that the thread opened is closed however it ends: here when it returns or throws, by the addon's destructors
 // when the thread is torn down.
 
+import { chooseAead } from "../aead/choose.js";
 import { SluiceError } from "../errors.js";
 import { POSITIONS } from "../memory/burst.js";
 import { Counters } from "../memory/counters.js";
@@ -14,6 +15,7 @@ import { Topology } from "../stage/topology.js";
 import { TunnelStage } from "../stage/tunnel.js";
 import { Routes } from "../table/route.js";
 import { RuleLookup } from "../table/rule-lookup.js";
+import { SaLookup } from "../table/sa-lookup.js";
 import { SessionLookup } from "../table/session-lookup.js";
 import { serve } from "./loop.js";
 import type { Failure, Report, WorkerTask } from "./messages.js";
@@ -36,15 +38,22 @@ function start({ plan, reports }: WorkerTask): void {
   const frames = new Frames(native.frames(Frames.size(POSITIONS) + plan.reassembly.memory));
   const counters = new Counters(plan.counters, plan.ports.length);
   const tell = (error: Error) => reports.postMessage({ worker, message: error.message } satisfies Report);
+  const { aead } = chooseAead(plan.aead, frames.bytes);
   const ports = openPorts({ ...plan, frames, counters, tell });
   try {
     const topology = new Topology(plan.ports);
     const pipeline = new Pipeline(
       topology,
-      new TunnelStage(new RuleLookup(plan.rules, worker), new Routes(plan.routes), topology, worker, plan.workers, plan.tooBig, {
-        ...plan.reassembly,
-        fates: counters.fates,
-      }),
+      new TunnelStage(
+        new RuleLookup(plan.rules, worker),
+        new Routes(plan.routes),
+        topology,
+        worker,
+        plan.workers,
+        plan.tooBig,
+        { ...plan.reassembly, fates: counters.fates },
+        { sas: new SaLookup(plan.sas, worker), aead },
+      ),
       new SessionLookup(plan.sessions, worker),
       new EventRing(plan.closed),
       new Copies(plan.nextHops, new Int32Array(plan.hopRules)),
@@ -55,6 +64,7 @@ function start({ plan, reports }: WorkerTask): void {
     );
     serve(pipeline, ports, frames, plan.replay === undefined);
   } finally {
+    aead.close();
     ports.close();
   }
 }

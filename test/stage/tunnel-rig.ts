@@ -1,5 +1,7 @@
 // A device of four uplinks with tunnel rules, on one thread: what becomes of given frames.
 
+import type { AeadName } from "../../src/aead/aead.js";
+import { openAead } from "../../src/aead/choose.js";
 import { DEFAULTS } from "../../src/config/defaults.js";
 import { BURST, Burst } from "../../src/memory/burst.js";
 import { Frames } from "../../src/memory/frames.js";
@@ -13,6 +15,9 @@ import { type NewRule, Next, type RuleMatch, type Tunnel, type TunnelSettings } 
 import { RuleLookup } from "../../src/table/rule-lookup.js";
 import { allocateRules } from "../../src/table/rule-memory.js";
 import { RuleStatus, RuleTable } from "../../src/table/rule-table.js";
+import { SaLookup } from "../../src/table/sa-lookup.js";
+import { allocateSas } from "../../src/table/sa-memory.js";
+import { SaTable } from "../../src/table/sa-table.js";
 import { compile } from "../../src/tunnel/compile.js";
 import { type Arrival, load, topology } from "./device.js";
 
@@ -28,17 +33,28 @@ export class TunnelRig {
   /** What stands in memory around a frame. */
   fill = 0xa5;
   readonly stage: TunnelStage;
+  readonly sas: SaTable;
   readonly #burst = new Burst(new Frames(new ArrayBuffer(Frames.size(BURST))));
 
-  constructor(routes: readonly Route[] = [], failClosed = 60_000, capacity = 64) {
-    const memory = allocateRules(capacity, 1, hashKey(new Uint8Array(12).fill(7)));
+  constructor(routes: readonly Route[] = [], failClosed = 60_000, capacity = 64, aead: AeadName = "openssl") {
+    const memory = allocateRules(capacity, 1, hashKey(new Uint8Array(12).fill(7)), capacity);
+    const saMemory = allocateSas(capacity, 1);
     const words = new Int32Array(new SharedArrayBuffer(wordsSize(1)));
     const table = new Routes(routes);
+    this.sas = new SaTable(saMemory, {
+      random: (n) => new Uint8Array(n).fill(0x5a),
+      fingerprint: (key) => Buffer.from(key).toString("hex"),
+    });
     this.table = new RuleTable(memory, new Grace(words, 1), {
       compile: (rule, record) => compile(rule, record, table),
       failClosed,
+      sas: this.sas,
     });
-    this.stage = new TunnelStage(new RuleLookup(memory, 0), table, topology, 0, 1);
+    const provider = openAead(aead, this.#burst.frames.bytes);
+    this.stage = new TunnelStage(new RuleLookup(memory, 0), table, topology, 0, 1, undefined, undefined, {
+      sas: new SaLookup(saMemory, 0),
+      aead: provider,
+    });
   }
 
   add(id: number, match: RuleMatch, tunnel: Tunnel, next = Next.forward, settings: Partial<TunnelSettings> = {}): void {

@@ -1,0 +1,56 @@
+// ESP for a burst: packets get their new form or are looked through one by one, and wait; the AEAD provider is called once for all; then
+// they go on.
+
+import type { Aead } from "../aead/aead.js";
+import type { Burst } from "../memory/burst.js";
+import { Fate } from "../reason.js";
+import type { RuleLookup } from "../table/rule-lookup.js";
+import { Procedure } from "../table/rule-memory.js";
+import type { SaLookup } from "../table/sa-lookup.js";
+import { EspContexts } from "./esp-contexts.js";
+import { EspJobs } from "./esp-jobs.js";
+import { EspOpen } from "./esp-open.js";
+import { EspSeal } from "./esp-seal.js";
+import type { Headers } from "./headers.js";
+import type { Identification } from "./identification.js";
+
+export class Esp {
+  readonly jobs: EspJobs;
+  readonly contexts: EspContexts;
+  readonly seal: EspSeal;
+  readonly open: EspOpen;
+  // Done jobs that finish() has not come to
+  #sealed = 0;
+  #opened = 0;
+
+  constructor(
+    rules: RuleLookup,
+    sas: SaLookup,
+    readonly aead: Aead,
+    identification: Identification,
+  ) {
+    this.jobs = new EspJobs(sas);
+    this.contexts = new EspContexts(sas, aead);
+    this.seal = new EspSeal(rules, this.contexts, this.jobs, identification);
+    this.open = new EspOpen(rules, this.contexts, this.jobs);
+  }
+
+  /** @returns Fate.count: it waits for run(); or why it is dropped */
+  prepare(burst: Burst, i: number, headers: Headers, slot: number, procedure: Procedure): Fate {
+    if (procedure === Procedure.ipsecEnc) return this.seal.prepare(burst, i, headers, slot);
+    return this.open.prepare(burst, i, headers, slot);
+  }
+
+  run(): void {
+    this.jobs.run(this.aead);
+    this.#sealed = 0;
+    this.#opened = 0;
+  }
+
+  /** In the order of prepare(). @returns Fate.count: it is through; or why it is dropped */
+  finish(burst: Burst, i: number, slot: number, procedure: Procedure): Fate {
+    if (procedure === Procedure.ipsecDec) return this.open.finish(burst, i, slot, this.#opened++);
+    this.seal.finish(burst, i, slot, this.#sealed++);
+    return Fate.count;
+  }
+}
