@@ -7,6 +7,7 @@ import { Command, CommanderError } from "commander";
 import { programCommand } from "./command/program.js";
 import { replayCommand } from "./command/replay.js";
 import { runCommand } from "./command/run.js";
+import { saCommands } from "./command/sa.js";
 import { sessionCommands } from "./command/session.js";
 import { statsCommand } from "./command/stats.js";
 import { tunnelCommands } from "./command/tunnel.js";
@@ -23,7 +24,7 @@ const sluice = new Command("sluice")
   .showHelpAfterError("`sluice --help` lists the commands, `sluice COMMAND --help` their options.")
   .exitOverride();
 
-for (const addCommand of [runCommand, replayCommand, programCommand, sessionCommands, tunnelCommands, statsCommand]) {
+for (const addCommand of [runCommand, replayCommand, programCommand, sessionCommands, tunnelCommands, saCommands, statsCommand]) {
   addCommand(sluice);
 }
 

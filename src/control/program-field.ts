@@ -86,6 +86,23 @@ export function hex(): Parse<Uint8Array> {
     typeof value === "string" && value.length % 2 === 0 && /^[0-9a-f]*$/i.test(value) ? Buffer.from(value, "hex") : undefined;
 }
 
+/** As hex(); what is no such text is not shown. */
+export function key() {
+  const parse = hex();
+  return z
+    .unknown()
+    .transform((value, context): Uint8Array => {
+      const parsed = parse(value);
+      if (parsed === undefined) {
+        const message = "found something else, expected hexadecimal digits in quotes";
+        context.issues.push({ code: "custom", message, input: undefined });
+        return z.NEVER;
+      }
+      return parsed;
+    })
+    .optional();
+}
+
 export function flag(): Parse<boolean> {
   return (value) => (typeof value === "boolean" ? value : undefined);
 }

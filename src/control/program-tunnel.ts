@@ -4,7 +4,17 @@
 import { z } from "zod";
 import { IPV6_BYTES } from "./bytes-field.js";
 import { DontFragment, EcnMode, InnerVlan, type TunnelOptions, UdpChecksum } from "./gen/sluice_tunnel.js";
-import { Action, type GeneveOption, type MacPair, type MatchCriteria, Operation } from "./gen/tunneloffload.js";
+import {
+  Action,
+  EncType,
+  type GeneveOption,
+  type IPSecSAParams,
+  type IPSecTunnel,
+  IPSecTunnelType,
+  type MacPair,
+  type MatchCriteria,
+  Operation,
+} from "./gen/tunneloffload.js";
 import {
   address,
   enumeration,
@@ -13,6 +23,7 @@ import {
   INT32_MAX,
   IPV4_BYTES,
   integer,
+  key,
   mac,
   number,
   optional,
@@ -23,6 +34,7 @@ import {
 import { type Ipv4Order, ipv4Value } from "./translate.js";
 import type { IpMatchField, OuterPair } from "./tunnel-address.js";
 import type { WantedTunnel } from "./tunnel-client.js";
+import { fromPair } from "./tunnel-ipsec.js";
 import type { TunnelRequest } from "./tunnel-rule.js";
 
 const EMPTY = Buffer.alloc(0);
@@ -107,6 +119,34 @@ const vxlanEncap = z
   .superRefine(oneOuterPair)
   .optional();
 
+const sa = z.strictObject({
+  spi: uint32(),
+  encryption_key: key(),
+  operation: optional("CREATE, UPDATE or DELETE", enumeration(Operation, INT32_MAX)),
+});
+const esp = {
+  tunnel_type: optional(
+    "TRANSPORT, TUNNEL, TRANSPORT_NAT_TRAVERSAL or TUNNEL_NAT_TRAVERSAL",
+    enumeration(IPSecTunnelType, INT32_MAX),
+  ),
+  encryption_type: optional("a suite such as AES256GCM128", enumeration(EncType, INT32_MAX)),
+};
+const tunnelIps = {
+  ipv4_tunnel: z.strictObject({ source_ip: ipv4(), destination_ip: ipv4() }).optional(),
+  ipv6_tunnel: z.strictObject({ source_ip: ipv6(), destination_ip: ipv6() }).optional(),
+};
+
+const ipsec = z
+  .strictObject({
+    ipsec_enc: z
+      .strictObject({ ...esp, ipsec_sa: sa.optional(), ...tunnelIps })
+      .superRefine(oneOf("ipv4_tunnel", "ipv6_tunnel"))
+      .optional(),
+    ipsec_dec: z.strictObject({ ...esp, ipsec_sas: z.array(sa).optional() }).optional(),
+  })
+  .superRefine(oneOf("ipsec_enc", "ipsec_dec"))
+  .optional();
+
 const options = z
   .strictObject({
     udp_port: uint32(),
@@ -116,6 +156,9 @@ const options = z
     dscp: uint32(),
     ecn: optional("NORMAL or COMPATIBILITY", enumeration(EcnMode, INT32_MAX, "ECN_")),
     inner_vlan: optional("MOVE or KEEP", enumeration(InnerVlan, INT32_MAX, "INNER_VLAN_")),
+    esn: optional("true or false", flag()),
+    replay_window: uint32(),
+    natt_source_port: uint32(),
   })
   .optional();
 
@@ -132,14 +175,14 @@ export const tunnelSchema = z
     operation: optional("CREATE, UPDATE or DELETE", enumeration(Operation, INT32_MAX)),
     match_criteria: matchCriteria,
     next_action: optional("NONE, FORWARD or RECIRCULATE", enumeration(Action, INT32_MAX)),
-    ipsec_tunnel: later,
+    ipsec_tunnel: ipsec,
     geneve,
     nat: later,
     vxlan_encap: vxlanEncap,
     vxlan_decap: z.strictObject({}).optional(),
     options,
   })
-  .superRefine(oneOf("geneve", "vxlan_encap", "vxlan_decap"));
+  .superRefine(oneOf("geneve", "ipsec_tunnel", "vxlan_encap", "vxlan_decap"));
 
 type ProgramTunnel = z.infer<typeof tunnelSchema>;
 
@@ -154,7 +197,8 @@ export function toWantedTunnel(tunnel: ProgramTunnel, order: Ipv4Order): WantedT
   return tunnel.options === undefined ? { request } : { request, options: toOptions(tunnel.options) };
 }
 
-function toTunnel({ geneve, vxlan_encap, vxlan_decap }: ProgramTunnel, order: Ipv4Order): TunnelRequest["tunnel"] {
+function toTunnel({ geneve, ipsec_tunnel, vxlan_encap, vxlan_decap }: ProgramTunnel, order: Ipv4Order): TunnelRequest["tunnel"] {
+  if (ipsec_tunnel !== undefined) return { $case: "ipsecTunnel", value: { ipsec: toIpsec(ipsec_tunnel, order) } };
   if (vxlan_encap !== undefined) {
     const { inner_mac_pair, vni } = vxlan_encap;
     return {
@@ -184,6 +228,25 @@ function toTunnel({ geneve, vxlan_encap, vxlan_decap }: ProgramTunnel, order: Ip
 function toGeneveOption({ option_class, type, length, data }: z.infer<typeof geneveOption>): GeneveOption {
   const bytes = Buffer.from(data ?? EMPTY);
   return { optionClass: option_class ?? 0, type: type ?? 0, length: length ?? Math.floor(bytes.length / 4), data: bytes };
+}
+
+function toIpsec({ ipsec_enc, ipsec_dec }: NonNullable<ProgramTunnel["ipsec_tunnel"]>, order: Ipv4Order): IPSecTunnel["ipsec"] {
+  if (ipsec_enc !== undefined) {
+    const { ipv4_tunnel, ipv6_tunnel, ipsec_sa } = ipsec_enc;
+    const ips = toOuter({ outer_ipv4_pair: ipv4_tunnel, outer_ipv6_pair: ipv6_tunnel }, order);
+    const value = { ...toEsp(ipsec_enc), ipsecSa: ipsec_sa && toSa(ipsec_sa), tunnelIps: ips && fromPair(ips) };
+    return { $case: "ipsecEnc", value };
+  }
+  if (ipsec_dec === undefined) return undefined;
+  return { $case: "ipsecDec", value: { ...toEsp(ipsec_dec), ipsecSas: (ipsec_dec.ipsec_sas ?? []).map(toSa) } };
+}
+
+function toEsp({ tunnel_type, encryption_type }: { tunnel_type?: number | undefined; encryption_type?: number | undefined }) {
+  return { tunnelType: tunnel_type ?? 0, encryptionType: encryption_type ?? 0 };
+}
+
+function toSa({ spi, encryption_key, operation }: z.infer<typeof sa>): IPSecSAParams {
+  return { spi: spi ?? 0, encryptionKey: bytes(encryption_key), operation: operation ?? Operation._NONE };
 }
 
 function toCriteria(match: NonNullable<ProgramTunnel["match_criteria"]>, order: Ipv4Order): MatchCriteria {
@@ -250,6 +313,9 @@ function toOptions(given: NonNullable<ProgramTunnel["options"]>): TunnelOptions 
     dscp: given.dscp,
     ecn: given.ecn,
     innerVlan: given.inner_vlan,
+    esn: given.esn,
+    replayWindow: given.replay_window,
+    nattSourcePort: given.natt_source_port,
   };
 }
 

@@ -40,7 +40,9 @@ export function parseProgram(text: string, file: string, order: Ipv4Order): Prog
   const document = parseDocument(text, { lineCounter: lines, intAsBigInt: true });
   const [broken] = document.errors;
   if (broken !== undefined) {
-    throw new SluiceError("config", `${file} is not valid YAML: ${broken.message}`, { cause: broken });
+    // Without the line itself, which may hold a key.
+    const [what] = broken.message.split(":\n");
+    throw new SluiceError("config", `${file} is not valid YAML: ${what}`);
   }
   const lineOf = (path: readonly PropertyKey[]): number => {
     for (let length = path.length; length > 0; length--) {
@@ -101,5 +103,7 @@ function describe(issue: z.core.$ZodIssue, content: unknown): string {
   }
   const found = issue.path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key], content);
   const expected = issue.code === "invalid_type" && issue.expected === "array" ? "a list" : "a map";
-  return `${at || "the file"}: found ${show(found)}, expected ${expected}`;
+  // A key may stand in the wrong place.
+  const shown = issue.path.includes("ipsec_tunnel") ? typeof found : show(found);
+  return `${at || "the file"}: found ${shown}, expected ${expected}`;
 }

@@ -2,14 +2,16 @@
 
 import type { ChannelCredentials, ClientOptions, ClientReadableStream, ClientWritableStream, ServiceError } from "@grpc/grpc-js";
 import { Metadata } from "@grpc/grpc-js";
-import { type TunnelOptions, TunnelsClient, type VxlanTunnelRequest } from "./gen/sluice_tunnel.js";
+import { type Sa, type SaPage, type TunnelOptions, TunnelsClient, type VxlanTunnelRequest } from "./gen/sluice_tunnel.js";
 import {
   AddTunnelStatus,
   type CreateIpTunnelResponses,
   type IpTunnelRequest,
   type IpTunnelResponse,
+  type IpTunnelResponses,
   IpTunnelServiceClient,
   type IpTunnelStatsResponse,
+  type IpTunnelStatsResponses,
 } from "./gen/tunneloffload.js";
 import type { TunnelRequest } from "./tunnel-rule.js";
 
@@ -104,19 +106,33 @@ export class TunnelCalls {
 
   /** All tunnels in the order of creation, as they come; a reader may take its time. */
   pages(): AsyncGenerator<IpTunnelResponse[]> {
-    return this.#pages<IpTunnelResponse>(() => this.#standard.getAllIpTunnels(PAGED, new Metadata()));
+    return this.#pages<IpTunnelResponses, IpTunnelResponse>(
+      () => this.#standard.getAllIpTunnels(PAGED, new Metadata()),
+      ({ responses }) => responses,
+    );
   }
 
   /** The same, with nothing but their counters. */
   statsPages(): AsyncGenerator<IpTunnelStatsResponse[]> {
-    return this.#pages<IpTunnelStatsResponse>(() => this.#standard.getAllIpTunnelsStats(PAGED, new Metadata()));
+    return this.#pages<IpTunnelStatsResponses, IpTunnelStatsResponse>(
+      () => this.#standard.getAllIpTunnelsStats(PAGED, new Metadata()),
+      ({ responses }) => responses,
+    );
   }
 
-  async *#pages<T>(open: () => ClientReadableStream<{ responses: T[] }>): AsyncGenerator<T[]> {
+  /** Of one tunnel, or with 0n of all. */
+  sas(id: bigint): AsyncGenerator<Sa[]> {
+    return this.#pages<SaPage, Sa>(
+      () => this.#own.listSas({ tunnelId: id }, new Metadata()),
+      ({ sas }) => sas,
+    );
+  }
+
+  async *#pages<Page, Row>(open: () => ClientReadableStream<Page>, rows: (page: Page) => Row[]): AsyncGenerator<Row[]> {
     await this.connection.connected();
     const stream = open();
     try {
-      for await (const { responses } of stream) yield responses as T[];
+      for await (const page of stream) yield rows(page as Page);
     } catch (cause) {
       throw this.connection.explain(cause as ServiceError);
     } finally {

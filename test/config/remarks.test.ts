@@ -29,3 +29,10 @@ t.test("a processor that is not there", async (t) => {
 t.test("an uplink that can send its misses nowhere", async (t) => {
   t.match(said({ ports: [{ lif: 3, driver: "memory" }] }), [/^port 3 has neither a pair nor a host port/]);
 });
+
+t.test("what makes IPsec weaker than it should be", async (t) => {
+  t.match(said({ api: { revealKeys: true } }), [
+    /^api.revealKeys: whoever reads tunnels over gRPC at 127.0.0.1:3443 gets the keys/,
+  ]);
+  t.match(said({ ipsec: { replayWindow: 0 } }), [/^ipsec.replayWindow: 0: what was captured once is accepted again/]);
+});

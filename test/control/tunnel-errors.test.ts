@@ -146,11 +146,6 @@ const CASES: readonly [IpTunnelRequest, Partial<TunnelAdditionError>, RegExp][] 
     tunnelError,
     /^geneve is empty: give geneve_encap or geneve_decap$/,
   ],
-  [
-    tunnel(1, { tunnel: { $case: "ipsecTunnel", value: { ipsec: undefined } } }),
-    tunnelError,
-    /^ipsec_tunnel is not supported yet/,
-  ],
   [tunnel(1, { tunnel: { $case: "nat", value: { sourceIp: 1 } } }), tunnelError, /^nat is not supported yet/],
   [
     encap({ geneveOption: [option, { ...option, optionClass: 0x10000 }] }),

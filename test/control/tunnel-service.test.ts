@@ -313,7 +313,10 @@ t.test("capabilities are those of this version", async (t) => {
       tunnelMatching: true,
       spiMatching: true,
     },
-    ipsecCapabilities: { tunnelTypeSupported: [], encryptionSupported: [] },
+    ipsecCapabilities: {
+      tunnelTypeSupported: [0, 1, 2, 3],
+      encryptionSupported: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11],
+    },
     geneveCapabilities: { numberGeneveOptionsSupported: 63 },
   });
 });

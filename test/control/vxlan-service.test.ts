@@ -50,7 +50,8 @@ const options = ({ vxlan }: TunnelDevice, id: number) =>
 const set = ({ vxlan }: TunnelDevice, id: number, changes: Partial<TunnelOptions>) =>
   call<TunnelOptions>((done) => vxlan.setTunnelOptions({ tunnelId: BigInt(id), ...changes }, done));
 
-const DEFAULTS = { udpPort: 0, udpChecksum: 0, dontFragment: 0, ttl: 64, dscp: 64, ecn: 0, innerVlan: 0 };
+const ESP = { esn: false, replayWindow: 1024, nattSourcePort: 4500 };
+const DEFAULTS = { udpPort: 0, udpChecksum: 0, dontFragment: 0, ttl: 64, dscp: 64, ecn: 0, innerVlan: 0, ...ESP };
 
 t.test("VXLAN tunnels are made, updated, read and deleted, in the ids and the list of all tunnels", async (t) => {
   const made = await device(t);
@@ -115,7 +116,7 @@ t.test("options: all in the answer, absent ones kept, and they survive updates",
   await create(made.client, [tunnel(1)]);
   t.same(await options(made, 1), { tunnelId: 1n, ...DEFAULTS });
   t.same(await set(made, 1, { udpPort: 7000, ttl: 9 }), { tunnelId: 1n, ...DEFAULTS, udpPort: 7000, ttl: 9 });
-  const all = { udpPort: 7000, udpChecksum: 1, dontFragment: 2, ttl: 9, dscp: 0, ecn: 1, innerVlan: 1 };
+  const all = { udpPort: 7000, udpChecksum: 1, dontFragment: 2, ttl: 9, dscp: 0, ecn: 1, innerVlan: 1, ...ESP };
   await set(made, 1, { udpChecksum: 1, dontFragment: 2, dscp: 0, ecn: 1, innerVlan: 1 });
   t.same(await options(made, 1), { tunnelId: 1n, ...all });
   await create(made.client, [change(1, 2, { tunnel: geneveEncap({ vni: 3 }) })]);
@@ -144,6 +145,10 @@ t.test("options that cannot be are INVALID_ARGUMENT and change nothing", async (
     [{ dontFragment: 3 as number }, /^dont_fragment 3 is none of/],
     [{ ecn: 2 as number }, /^ecn 2 is none of/],
     [{ innerVlan: 2 as number }, /^inner_vlan 2 is none of/],
+    [{ replayWindow: 63 }, /^replay_window 63: give 64 to 8192, or 0 to look for no replays$/],
+    [{ replayWindow: 8193 }, /^replay_window 8193/],
+    [{ nattSourcePort: 0 }, /^natt_source_port 0: give 1 to 65535$/],
+    [{ nattSourcePort: 65_536 }, /^natt_source_port 65536/],
   ];
   for (const [changes, details] of cases)
     t.match(await codeOf(set(made, 1, changes)), { code: status.INVALID_ARGUMENT, details });

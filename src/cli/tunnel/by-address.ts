@@ -1,12 +1,12 @@
 // Tunnels that may follow an encapsulation because they match its outer header, though they name no tunnel: by its addresses,
-// and by as much of its Geneve or VXLAN header as is known. Inner addresses and MACs are not.
+// and by as much of its Geneve, VXLAN or ESP header as is known. Inner addresses and MACs are not.
 //
 // Looked up by the prefix lengths that occur, as the device does: the cost does not grow with the number of tunnels.
 
 import type { Ipv4Order } from "../../control/translate.js";
 import { Geneve } from "../../wire/geneve.js";
 import { meets } from "./ingress.js";
-import { encapOf, outerAddresses, type Prefix, prefixes, procedureOf } from "./phrase.js";
+import { encapOf, outerAddresses, outerOf, type Prefix, prefixes, procedureOf, spisOf } from "./phrase.js";
 import type { ShownTunnel } from "./shown.js";
 
 interface Shape {
@@ -49,9 +49,9 @@ export class ByAddress {
 
   /** Of an encapsulation. In no order. */
   after(tunnel: ShownTunnel): ShownTunnel[] {
-    const encap = encapOf(tunnel.request);
-    if (encap?.ip === undefined) return [];
-    const [source, destination] = outerAddresses(encap.ip, this.order);
+    const outer = outerOf(tunnel.request);
+    if (outer === undefined) return [];
+    const [source, destination] = outerAddresses(outer, this.order);
     const version = source.length === 4 ? 4 : 6;
     const found: ShownTunnel[] = [];
     for (const shape of this.#of(tunnel.request.matchCriteria?.ingressInterface ?? "")) {
@@ -79,13 +79,16 @@ function takes(follower: ShownTunnel, encapsulation: ShownTunnel, version: numbe
   const header = request.matchCriteria?.match;
   const kind = procedureOf(encapsulation.request).split(" ")[0];
   const [takesKind, direction] = procedureOf(request).split(" ");
-  if (direction === "decap" && takesKind !== kind) return false;
+  if ((direction === "decap" || direction === "decrypt") && takesKind !== kind) return false;
+  const spis = spisOf(encapsulation.request);
+  if (direction === "decrypt" && !spisOf(request).some((spi) => spis.includes(spi))) return false;
   const carried = encapOf(request);
   if (carried !== undefined && "protocolType" in carried) {
     if (carried.protocolType !== Geneve.ethernet && carried.protocolType !== PROTOCOL[version]) return false;
   }
   if (header === undefined) return true;
-  if (header.$case === "ipsecMatch" || header.$case !== `${kind}Match`) return false;
+  if (header.$case !== `${kind}Match`) return false;
+  if (header.$case === "ipsecMatch") return header.value.spi === 0 || spis.includes(header.value.spi);
   const made = encapOf(encapsulation.request);
   if (header.value.vni !== 0 && header.value.vni !== made?.vni) return false;
   const protocol = made !== undefined && "protocolType" in made ? made.protocolType : Geneve.ethernet;

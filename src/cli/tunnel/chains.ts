@@ -103,7 +103,7 @@ function takesAll(follower: ShownTunnel, before: ShownTunnel): boolean {
   if (match === undefined || match.macMatch !== undefined || match.ipMatch !== undefined || match.match !== undefined)
     return false;
   const carried = encapOf(follower.request);
-  const decap = procedureOf(follower.request).endsWith("decap");
+  const decap = /de(cap|crypt)$/.test(procedureOf(follower.request));
   const anything = !decap && !(carried !== undefined && "protocolType" in carried && carried.protocolType !== Geneve.ethernet);
   return anything && covers(match.ingressInterface, before.request.matchCriteria?.ingressInterface ?? "");
 }

@@ -2,11 +2,19 @@
 // taken for absent.
 
 import { DontFragment, EcnMode, InnerVlan, type TunnelOptions, UdpChecksum } from "../../control/gen/sluice_tunnel.js";
-import { Action, type GeneveEncap, type MacPair, type MatchCriteria } from "../../control/gen/tunneloffload.js";
+import {
+  Action,
+  type GeneveEncap,
+  type IPSecTunnel,
+  IPSecTunnelType,
+  type MacPair,
+  type MatchCriteria,
+} from "../../control/gen/tunneloffload.js";
 import { addressText, type Ipv4Order } from "../../control/translate.js";
 import type { IpMatchField, OuterPair } from "../../control/tunnel-address.js";
+import { toPair } from "../../control/tunnel-ipsec.js";
 import type { TunnelRequest } from "../../control/tunnel-rule.js";
-import { macText, outerAddresses, type Prefix, prefixes } from "./phrase.js";
+import { macText, outerAddresses, type Prefix, prefixes, suiteText } from "./phrase.js";
 
 type Entry = Record<string, unknown>;
 
@@ -26,10 +34,22 @@ function tunnelEntry(tunnel: TunnelRequest["tunnel"], order: Ipv4Order): Entry {
     const { ip, innerMacPair, vni } = tunnel.value;
     return { vxlan_encap: { ...outerEntry(ip, order), inner_mac_pair: macEntry(innerMacPair), vni } };
   }
+  if (tunnel?.$case === "ipsecTunnel") return { ipsec_tunnel: ipsecEntry(tunnel.value, order) };
   if (tunnel?.$case !== "geneve" || tunnel.value.encapDecap === undefined) return {};
   const { encapDecap } = tunnel.value;
   if (encapDecap.$case === "geneveDecap") return { geneve: { geneve_decap: {} } };
   return { geneve: { geneve_encap: geneveEntry(encapDecap.value, order) } };
+}
+
+/** Without keys, whatever the device gives. */
+function ipsecEntry({ ipsec }: IPSecTunnel, order: Ipv4Order): Entry {
+  if (ipsec === undefined) return {};
+  const esp = { tunnel_type: IPSecTunnelType[ipsec.value.tunnelType], encryption_type: suiteText(ipsec.value.encryptionType) };
+  if (ipsec.$case === "ipsecDec") return { ipsec_dec: { ...esp, ipsec_sas: ipsec.value.ipsecSas.map(({ spi }) => ({ spi })) } };
+  const { ipsecSa, tunnelIps } = ipsec.value;
+  const { outer_ipv4_pair, outer_ipv6_pair } = outerEntry(tunnelIps && toPair(tunnelIps), order);
+  const ips = { ipv4_tunnel: outer_ipv4_pair, ipv6_tunnel: outer_ipv6_pair };
+  return { ipsec_enc: { ...esp, ipsec_sa: ipsecSa && { spi: ipsecSa.spi }, ...ips } };
 }
 
 function geneveEntry(encap: GeneveEncap, order: Ipv4Order): Entry {
@@ -99,7 +119,7 @@ function macEntry(pair: MacPair | undefined): Entry | undefined {
 }
 
 export function optionsEntry(options: TunnelOptions): Entry {
-  const { udpPort, udpChecksum, dontFragment, ttl, dscp, ecn, innerVlan } = options;
+  const { udpPort, udpChecksum, dontFragment, ttl, dscp, ecn, innerVlan, esn, replayWindow, nattSourcePort } = options;
   const name = (names: Readonly<Record<number, string>>, value: number | undefined) =>
     value === undefined ? undefined : (names[value] ?? value);
   return {
@@ -110,6 +130,9 @@ export function optionsEntry(options: TunnelOptions): Entry {
     dscp,
     ecn: name(EcnMode, ecn),
     inner_vlan: name(InnerVlan, innerVlan),
+    esn,
+    replay_window: replayWindow,
+    natt_source_port: nattSourcePort,
   };
 }
 

@@ -1,9 +1,18 @@
 // A tunnel in words: what it matches, what it does, and where its packets go then.
 
 import type { VxlanEncap } from "../../control/gen/sluice_tunnel.js";
-import { Action, type GeneveEncap, type MacPair, type MatchCriteria } from "../../control/gen/tunneloffload.js";
+import {
+  Action,
+  EncType,
+  type GeneveEncap,
+  type IPSecTunnel,
+  IPSecTunnelType,
+  type MacPair,
+  type MatchCriteria,
+} from "../../control/gen/tunneloffload.js";
 import { addressText, type Ipv4Order, ipv4Bytes } from "../../control/translate.js";
 import type { IpMatchField, OuterPair } from "../../control/tunnel-address.js";
+import { toPair } from "../../control/tunnel-ipsec.js";
 import type { TunnelRequest } from "../../control/tunnel-rule.js";
 
 const IPV4_BITS = 32;
@@ -40,8 +49,51 @@ export function encapOf({ tunnel }: TunnelRequest): GeneveEncap | VxlanEncap | u
 /** "geneve encap vni 5, 192.0.2.1 to 192.0.2.2" */
 export function tunnelPhrase(request: TunnelRequest, order: Ipv4Order): string {
   const encap = encapOf(request);
+  const ipsec = ipsecOf(request);
+  if (ipsec !== undefined) return `${kindOf(request)} ${ipsecPhrase(request, ipsec, order)}`;
   if (encap === undefined) return procedureOf(request);
   return `${procedureOf(request)} vni ${encap.vni}, ${outerPhrase(encap.ip, order)}`;
+}
+
+/** "tunnel AES256GCM128 spi 1000, 192.0.2.1 to 192.0.2.2" */
+function ipsecPhrase(request: TunnelRequest, { value }: Ipsec, order: Ipv4Order): string {
+  const outer = outerOf(request);
+  const ends = outer === undefined ? "" : `, ${outerPhrase(outer, order)}`;
+  return `${modeText(value.tunnelType)} ${suiteText(value.encryptionType)} ${spiPhrase(spisOf(request))}${ends}`;
+}
+
+type Ipsec = NonNullable<IPSecTunnel["ipsec"]>;
+
+export function ipsecOf({ tunnel }: TunnelRequest): Ipsec | undefined {
+  return tunnel?.$case === "ipsecTunnel" ? tunnel.value.ipsec : undefined;
+}
+
+/** Addresses of the header that it puts in front; undefined: it puts none, or none is known. */
+export function outerOf(request: TunnelRequest): OuterPair | undefined {
+  const ipsec = ipsecOf(request);
+  if (ipsec === undefined) return encapOf(request)?.ip;
+  return ipsec.$case === "ipsecEnc" && ipsec.value.tunnelIps !== undefined ? toPair(ipsec.value.tunnelIps) : undefined;
+}
+
+export function spisOf(request: TunnelRequest): number[] {
+  const ipsec = ipsecOf(request);
+  if (ipsec === undefined) return [];
+  if (ipsec.$case === "ipsecDec") return ipsec.value.ipsecSas.map(({ spi }) => spi);
+  return ipsec.value.ipsecSa === undefined ? [] : [ipsec.value.ipsecSa.spi];
+}
+
+function spiPhrase(spis: readonly number[]): string {
+  if (spis.length === 0) return "without a SA";
+  return `spi ${spis.length > 4 ? `${spis.slice(0, 4).join(", ")} and ${spis.length - 4} more` : spis.join(", ")}`;
+}
+
+/** "transport in UDP" */
+export function modeText(type: IPSecTunnelType): string {
+  return (IPSecTunnelType[type] ?? `${type}`).toLowerCase().replace("_nat_traversal", " in udp");
+}
+
+export function suiteText(type: EncType): string {
+  return (EncType[type] ?? `${type}`).replace("_", "");
 }
 
 export function outerPhrase(ip: OuterPair | undefined, order: Ipv4Order): string {

@@ -6,11 +6,24 @@ import { Action, type GeneveOption, Operation } from "../../control/gen/tunnelof
 import type { Ipv4Order } from "../../control/translate.js";
 import { DSCP_COPY } from "../../control/tunnel-options.js";
 import { SluiceError } from "../../errors.js";
+import { Esp } from "../../wire/esp.js";
 import { Geneve } from "../../wire/geneve.js";
 import { Vxlan } from "../../wire/vxlan.js";
 import { json } from "../json.js";
 import { table } from "../table.js";
-import { encapOf, hex, macPhrase, matchPhrase, outerPhrase, procedureOf } from "./phrase.js";
+import {
+  encapOf,
+  hex,
+  ipsecOf,
+  macPhrase,
+  matchPhrase,
+  modeText,
+  outerOf,
+  outerPhrase,
+  procedureOf,
+  spisOf,
+  suiteText,
+} from "./phrase.js";
 import { type Counted, counterColumns, plain, plainStats, statsColumns } from "./record.js";
 import { noTunnel, oneTunnel, type ShownTunnel } from "./shown.js";
 
@@ -66,7 +79,7 @@ function tunnelText(tunnel: ShownTunnel, options: TunnelOptions | undefined, ord
     ...(error === undefined ? [] : [["error", error] as const]),
     ...encapLines(request, order),
     ["next", NEXT[request.nextAction] ?? `${request.nextAction}`],
-    ...(options === undefined ? [] : optionLines(options, kind.startsWith("vxlan") ? Vxlan.port : Geneve.port)),
+    ...(options === undefined ? [] : optionLines(options, kind)),
     ...counterColumns.map(({ title, value }): Line => [title, digits.format(value(counters) as bigint)]),
   ];
   const width = Math.max(...lines.map(([name]) => name.length));
@@ -75,6 +88,7 @@ function tunnelText(tunnel: ShownTunnel, options: TunnelOptions | undefined, ord
 
 function encapLines(request: ShownTunnel["request"], order: Ipv4Order): Line[] {
   const encap = encapOf(request);
+  if (request.tunnel?.$case === "ipsecTunnel") return ipsecLines(request, order);
   if (encap === undefined) return [];
   const lines: Line[] = [
     ["outer", outerPhrase(encap.ip, order)],
@@ -91,14 +105,33 @@ function encapLines(request: ShownTunnel["request"], order: Ipv4Order): Line[] {
   ];
 }
 
+function ipsecLines(request: ShownTunnel["request"], order: Ipv4Order): Line[] {
+  const ipsec = ipsecOf(request);
+  if (ipsec === undefined) return [];
+  const outer = outerOf(request);
+  return [
+    ...(outer === undefined ? [] : [["outer", outerPhrase(outer, order)] as const]),
+    ["mode", modeText(ipsec.value.tunnelType)],
+    ["suite", suiteText(ipsec.value.encryptionType)],
+    ["spi", spisOf(request).join(", ") || "none"],
+  ];
+}
+
 function optionText({ optionClass, type, data }: GeneveOption): string {
   const critical = (type & CRITICAL) === 0 ? "" : " (critical)";
   return `class ${hex(optionClass, 4)}, type ${hex(type, 2)}${critical}, ${data.length} bytes${data.length === 0 ? "" : `: ${data.toString("hex")}`}`;
 }
 
-function optionLines(options: TunnelOptions, standardPort: number): Line[] {
-  const { udpPort, udpChecksum, dontFragment, ttl, dscp, ecn, innerVlan } = options;
+function optionLines(options: TunnelOptions, kind: string): Line[] {
+  const { udpPort, udpChecksum, dontFragment, ttl, dscp, ecn, innerVlan, esn, replayWindow, nattSourcePort } = options;
+  const standardPort = kind.startsWith("ipsec") ? Esp.port : kind.startsWith("vxlan") ? Vxlan.port : Geneve.port;
+  const sas: Line[] = [
+    ["natt source port", `${nattSourcePort ?? "-"}`],
+    ["sequence numbers", esn ? "extended: 64 bits" : "32 bits"],
+    ...(kind === "ipsec decrypt" ? [["replay window", replayWindow === 0 ? "none" : `${replayWindow ?? "-"}`] as const] : []),
+  ];
   return [
+    ...(kind.startsWith("ipsec") ? sas : []),
     ["udp port", `${udpPort || standardPort}`],
     ["udp checksum", word(UdpChecksum, udpChecksum, "UDP_CHECKSUM_")],
     ["don't fragment", word(DontFragment, dontFragment, "DONT_FRAGMENT_")],
