@@ -16,7 +16,7 @@ const ARROWS: Record<string, readonly string[]> = {
   main: ["*"],
   control: ["table", "memory", "wire", "config", "reason"],
   worker: ["stage", "port", "aead", "table", "memory", "native", "reason", "type:config"],
-  stage: ["tunnel", "table", "wire", "memory", "reason"],
+  stage: ["tunnel", "table", "wire", "memory", "reason", "type:aead"],
   // Of aead the interface and its const enums, which leave nothing to import.
   tunnel: ["aead", "table", "wire", "memory", "reason"],
   port: ["wire", "memory", "native", "reason", "type:config"],

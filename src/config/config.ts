@@ -110,6 +110,8 @@ export interface IpsecConfig {
   readonly aead: "auto" | "node" | "openssl" | "ipsec-mb";
   /** Security associations that there may be at a time. */
   readonly capacity: number;
+  /** Packets dropped by IPsec that a worker tells of in the log per second; all are counted. */
+  readonly auditRate: number;
   /** File in which sequence numbers are reserved before use, so that no IV repeats after a restart either. */
   readonly ivState?: string | undefined;
 }

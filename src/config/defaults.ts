@@ -32,7 +32,7 @@ export const DEFAULTS = {
     replayWindow: 1024,
     nattSourcePort: 4500,
   },
-  ipsec: { aead: "auto", capacity: 65_536 },
+  ipsec: { aead: "auto", capacity: 65_536, auditRate: 10 },
   mtu: { onExceed: "icmp", icmpRate: 100 },
   reassembly: { memory: 4 << 20, timeout: 30, perSource: 64 },
   sessions: {

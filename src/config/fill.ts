@@ -34,6 +34,7 @@ export function fill(options: Options, limits: Limits, locate?: (path: Problem["
     ipsec: {
       aead: options.ipsec?.aead ?? DEFAULTS.ipsec.aead,
       capacity: options.ipsec?.capacity ?? DEFAULTS.ipsec.capacity,
+      auditRate: options.ipsec?.auditRate ?? DEFAULTS.ipsec.auditRate,
       ivState: options.ipsec?.ivState,
     },
     mtu: {

@@ -112,6 +112,7 @@ const ipsec = map({
   replayWindow: z.union([z.literal(0, WINDOW), z.int(WINDOW).min(64, WINDOW).max(8192, WINDOW)], WINDOW).optional(),
   nattPort: integer(1, 65_535).optional(),
   nattSourcePort: integer(1, 65_535).optional(),
+  auditRate: integer(0, 10_000).optional(),
   ivState: text("the path of a file").optional(),
 });
 

@@ -5,6 +5,7 @@ import type { Config } from "../config/config.js";
 import { Counters } from "../memory/counters.js";
 import { EventRing } from "../memory/event-ring.js";
 import { Grace } from "../memory/grace.js";
+import { NoticeRing } from "../memory/notice-ring.js";
 import { wordsSize } from "../memory/worker-words.js";
 import { native } from "../native.js";
 import { portMtu } from "../port/interface.js";
@@ -96,6 +97,8 @@ export function createCore(config: Config, options: CoreOptions): Core {
       rules: ruleMemory,
       sas: saMemory,
       aead: config.ipsec.aead,
+      notices: new SharedArrayBuffer(NoticeRing.size()),
+      auditRate: live ? config.ipsec.auditRate : 0,
       routes,
       nextHops,
       hopRules,

@@ -17,6 +17,7 @@ import { prepareFile } from "../port/file.js";
 import { type Prepared, prepareInterface } from "../port/interface.js";
 import { ClosedSessions } from "../table/closed.js";
 import { WorkerPool } from "../worker/pool.js";
+import { watchAudit } from "./audit.js";
 import { createCore } from "./core.js";
 import { type Watched, watchLinks } from "./links.js";
 import type { Log } from "./log.js";
@@ -84,6 +85,7 @@ export async function startDevice(config: Config, log: Log): Promise<Device> {
     const opening = setInterval(() => rules.age(Date.now()), RULES_PERIOD);
     undo.push(() => clearInterval(opening));
     undo.push(watchLinks(interfaces, log));
+    undo.push(watchAudit(core.plans, log));
 
     let stopping = false;
     const ready = () => !stopping && pool.serving > 0;

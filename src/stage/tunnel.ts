@@ -16,6 +16,7 @@ import type { SaLookup } from "../table/sa-lookup.js";
 import { Decapsulation } from "../tunnel/decap.js";
 import { Encapsulation } from "../tunnel/encap.js";
 import { Esp } from "../tunnel/esp.js";
+import { EspAudit } from "../tunnel/esp-audit.js";
 import { FlowHash } from "../tunnel/flow-hash.js";
 import { Headers } from "../tunnel/headers.js";
 import { Identification } from "../tunnel/identification.js";
@@ -38,7 +39,7 @@ const WAITS = -1;
 /** A packet this near to the smallest MTU may be told to be smaller once it is encrypted. */
 const ESP_MARGIN = 512;
 
-export type { ReassemblyOptions };
+export { EspAudit, type ReassemblyOptions };
 export interface ReassemblyPlan extends ReassemblyOptions {
   /** By Fate, of this worker. */
   readonly fates: Float64Array;
@@ -83,13 +84,13 @@ export class TunnelStage {
     /** Absent: fragments are dropped under the rule of a decapsulation. */
     reassembly?: ReassemblyPlan,
     /** Absent: packets of IPsec tunnels are dropped. */
-    ipsec?: { readonly sas: SaLookup; readonly aead: Aead },
+    ipsec?: { readonly sas: SaLookup; readonly aead: Aead; readonly audit?: EspAudit },
   ) {
     const identification = new Identification(worker, workers, rules.key);
     this.#encapsulation = new Encapsulation(rules, new FlowHash(rules.key), identification);
     this.tooBig = new TooBig(topology, this.#origins, identification, rules.lanes, tooBig);
     this.#decapsulation = new Decapsulation(rules);
-    if (ipsec !== undefined) this.esp = new Esp(rules, ipsec.sas, ipsec.aead, identification);
+    if (ipsec !== undefined) this.esp = new Esp(rules, ipsec.sas, ipsec.aead, identification, ipsec.audit);
     if (reassembly !== undefined) this.reassembly = new Reassembly(rules.decaps, reassembly, rules.key, reassembly.fates);
   }
 

@@ -2,11 +2,12 @@
 // sequence numbers (RFC 4303 appendix A2.2). Left out: resynchronisation after a loss of 2³² packets (A3), which costs an
 // attempt at authentication for each forged packet; such a SA is rekeyed.
 //
-// check() takes no lock and may be overtaken; accept() decides, under the window's lock word, which holds the worker's number. A worker
-// says in `holding` which window it is about to lock, so that control can free it when the worker has died (SaTable.unlock).
-// Nobody is told that a lock is free: it is held for some 50 ns, unless its holder lost its processor.
+// accept() decides, under the window's lock word, which holds the worker's number. check() looks without the lock and lets pass what
+// seems good, for accept() to decide; what does not, it looks at once more under the lock, so that nothing good is dropped.
+// A worker says in `holding` which window it is about to lock, so that control can free it when the worker has died
+// (SaTable.unlock). Nobody is told that a lock is free: it is held for some 20 ns, unless its holder lost its processor.
 //
-// Order of writes, so that a worker may die after any of them, and that check() finds only bits that are true:
+// Order of writes, so that a worker may die after any of them and nothing is accepted twice:
 //  - moving on, the words of the ring ahead are cleared before the top moves. No more than STEP of them at a time: those stood for
 //    numbers behind the largest window of the top before, as STEP and the words of that window (257) are within the ring's.
 //    Who jumps further moves the top several times.
@@ -18,11 +19,12 @@
 import { MAX_WINDOW, type SaMemory, Window } from "./sa-memory.js";
 import { SKEW } from "./session-memory.js";
 
+/** ok, or 1 + SaFailure. */
 export const enum Verdict {
   ok,
-  replayed,
   /** Behind the window. So is number 0, which nobody sends. */
   tooOld,
+  replayed,
 }
 
 const RING_BITS = Window.ringWords * 32;
@@ -53,44 +55,50 @@ export class ReplayWindows {
   check(slot: number, low: number, esn: boolean, window: number): Verdict {
     const words = this.#words;
     const base = slot * Window.size;
-    let topHigh = Atomics.load(words, base + Window.topHigh);
-    let topLow = Atomics.load(words, base + Window.topLow);
-    if (Atomics.load(words, base + Window.nextHigh) !== topHigh) {
-      this.#lock(slot);
-      topHigh = words[base + Window.topHigh];
-      topLow = words[base + Window.topLow];
-      Atomics.store(words, base + Window.lock, 0);
+    if (!esn) {
+      if (this.#look(base, low, 0, 0, words[base + Window.topLow], window) === Verdict.ok) return Verdict.ok;
+    } else {
+      const topHigh = Atomics.load(words, base + Window.topHigh);
+      const topLow = Atomics.load(words, base + Window.topLow);
+      if (Atomics.load(words, base + Window.nextHigh) === topHigh) {
+        const high = infer(low >>> 0, topHigh, topLow >>> 0, window);
+        if (this.#look(base, low, high, topHigh, topLow, window) === Verdict.ok) return Verdict.ok;
+      }
     }
+    this.#lock(slot);
+    const topHigh = words[base + Window.topHigh];
+    const topLow = words[base + Window.topLow];
     const high = esn ? infer(low >>> 0, topHigh, topLow >>> 0, window) : 0;
-    this.high = high;
-    if ((low | high) === 0) return Verdict.tooOld;
-    if (window === 0) return Verdict.ok;
-    const ahead = distance(high, low, topHigh, topLow);
-    if (ahead > 0) return Verdict.ok;
-    if (-ahead >= window) return Verdict.tooOld;
-    return (Atomics.load(words, ringWord(base, low)) & (1 << (low & 31))) === 0 ? Verdict.ok : Verdict.replayed;
+    const verdict = this.#look(base, low, high, topHigh, topLow, window);
+    Atomics.store(words, base + Window.lock, 0);
+    return verdict;
   }
 
   /** After authentication: decides, and moves the window. With a window of 0, all but number 0 is ok. */
   accept(slot: number, low: number, high: number, window: number): Verdict {
-    if ((low | high) === 0) return Verdict.tooOld;
     const words = this.#words;
     const base = slot * Window.size;
     this.#lock(slot);
-    const ahead = distance(high, low, words[base + Window.topHigh], words[base + Window.topLow]);
-    let verdict = Verdict.ok;
-    if (ahead > 0) {
-      this.#advance(base, low, high, ahead);
-      words[ringWord(base, low)] |= 1 << (low & 31);
-    } else if (-ahead < MAX_WINDOW) {
-      const at = ringWord(base, low);
-      const bit = 1 << (low & 31);
-      if (window !== 0 && -ahead >= window) verdict = Verdict.tooOld;
-      else if (window !== 0 && (words[at] & bit) !== 0) verdict = Verdict.replayed;
-      else words[at] |= bit;
-    } else if (window !== 0) verdict = Verdict.tooOld;
+    const topHigh = words[base + Window.topHigh];
+    const topLow = words[base + Window.topLow];
+    const verdict = this.#look(base, low, high, topHigh, topLow, window);
+    if (verdict === Verdict.ok) {
+      const ahead = distance(high, low, topHigh, topLow);
+      if (ahead > 0) this.#advance(base, low, high, ahead);
+      // Without a window, older ones are ok too: they have no bit.
+      if (ahead > -MAX_WINDOW) words[ringWord(base, low)] |= 1 << (low & 31);
+    }
     Atomics.store(words, base + Window.lock, 0);
     return verdict;
+  }
+
+  #look(base: number, low: number, high: number, topHigh: number, topLow: number, window: number): Verdict {
+    this.high = high;
+    if ((low | high) === 0) return Verdict.tooOld;
+    const ahead = distance(high, low, topHigh, topLow);
+    if (ahead > 0 || window === 0) return Verdict.ok;
+    if (-ahead >= window) return Verdict.tooOld;
+    return (this.#words[ringWord(base, low)] & (1 << (low & 31))) === 0 ? Verdict.ok : Verdict.replayed;
   }
 
   /** Moves the top `ahead` numbers on, to this one. Under the lock. */
@@ -100,6 +108,10 @@ export class ReplayWindows {
     const topHigh = words[base + Window.topHigh];
     // Once around the ring is all of it.
     const blocks = ahead >= RING_BITS ? Window.ringWords : ((topLow & 31) + ahead) >>> 5;
+    if (blocks === 0) {
+      words[base + Window.topLow] = low;
+      return;
+    }
     for (let cleared = 0; cleared < blocks; ) {
       const until = Math.min(blocks, cleared + STEP);
       while (cleared < until) words[ringWord(base, topLow + ++cleared * 32)] = 0;

@@ -88,7 +88,6 @@ export class SaTable {
     const counter = this.#records[base + Sa.counter];
     if (counter >= 0) this.#counters.release(counter);
     else this.#windows.fill(0, slot * Window.size, (slot + 1) * Window.size);
-    Atomics.store(this.#records, base + Sa.stamp, 0);
     this.#records.fill(0, base, base + Sa.size);
     for (const lane of this.#lanes) lane.fill(0, slot << SaLane.shift, (slot + 1) << SaLane.shift);
     const count = this.#released[Released.count];
@@ -184,13 +183,11 @@ export class SaTable {
   #top(slot: number): bigint {
     const windows = this.#windows;
     const base = slot * Window.size;
-    for (;;) {
-      const high = Atomics.load(windows, base + Window.topHigh);
-      const low = Atomics.load(windows, base + Window.topLow) >>> 0;
-      const next = Atomics.load(windows, base + Window.nextHigh);
-      if (next === high) return (BigInt(high) << 32n) | BigInt(low);
-      // On its way, or a worker died there: see replay-window.ts.
-      if (Atomics.load(windows, base + Window.lock) === 0) return BigInt(next) << 32n;
-    }
+    const high = Atomics.load(windows, base + Window.topHigh);
+    const low = Atomics.load(windows, base + Window.topLow) >>> 0;
+    const next = Atomics.load(windows, base + Window.nextHigh);
+    // On its way across a border, or a worker died there: see replay-window.ts.
+    if (next !== high) return BigInt(next) << 32n;
+    return (BigInt(high) << 32n) | BigInt(low);
   }
 }

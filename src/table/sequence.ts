@@ -5,19 +5,21 @@
 // A counter is two Int32 words, as a 64-bit Atomics.add would need BigInt. `low` counts modulo 2³². `half` says which 2³¹ numbers
 // they are; H is what it should say. The top bit of `low` is H's last one, so who knows that H is `half` or `half` + 1 knows H.
 //
-// Why no number is given out twice. All accesses are Atomics, hence in one order.
+// Why no number is given out twice. Accesses are Atomics, hence in one order, but for the first look at both words, for which any value
+// that they had before will do: Atomics cost 8 ns each (Node 20).
 //  1. `half` only grows, by compareExchange from h to h + 1, and never past H: who does it found a number whose top bit is not that
 //     of h, and `half` was h from before that number was taken until now, so by 2. the number's H is h + 1.
 //  2. `half` is never more than one behind: the first call that comes to an end behind a border has moved it. Calls that do not
 //     (workers that stall inside: one each; that died inside: one each time) would have to be 2³¹ to reach the next border, and
 //     behind any border, fewer than 2³⁰ numbers are taken before `half` has moved.
-//  3. A call loads h1, takes a number, helps, loads h2. By 1. and 2., the number's H is between h1 and h2 + 1. Is h2 = h1, the top bit
+//  3. A call reads h1, takes a number, helps, loads h2. By 1. and 2., the number's H is between h1 and h2 + 1. Is h2 = h1, the top bit
 //     decides. Is h2 = h1 + 1, it decides but between h1 and h1 + 2; and h1 + 2 can only be when `half` was one behind it as
 //     the number was taken, so at fewer than 2³⁰ behind the border. Who finds a number there had stalled for 2³⁰ packets at
 //     least: he leaves that number unused and takes another, as he does when h2 is further away.
 // A worker that dies between any two steps leaves a number unused, and a `half` that the next one mends.
 //
-// Workers that pass the first look at the limit together take one number each past it, and do not use it.
+// Workers that pass the first look at the limit together take one number each past it, and do not use it. Control moves the limit up
+// only; it is a Float64, read and written whole (memory/counters.ts).
 
 import { KeyCounter, type SaMemory } from "./sa-memory.js";
 import { SKEW } from "./session-memory.js";
@@ -55,8 +57,8 @@ export class Sequences {
     const base = counter * KeyCounter.size;
     const limit = Math.min(esn ? LAST_EXTENDED : LAST, this.#limits[(base + KeyCounter.limit) >> 1]);
     for (;;) {
-      const before = Atomics.load(words, base + KeyCounter.half);
-      if (numberOf(before, Atomics.load(words, base + KeyCounter.low)) >= limit) return false;
+      const before = words[base + KeyCounter.half];
+      if (numberOf(before, words[base + KeyCounter.low]) >= limit && taken(words, counter) >= limit) return false;
       const low = (Atomics.add(words, base + KeyCounter.low, 1) + 1) | 0;
       const half = halfOf(before, low);
       if (half !== before) Atomics.compareExchange(words, base + KeyCounter.half, before, half);

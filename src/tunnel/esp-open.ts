@@ -32,6 +32,9 @@ import { EspPlace } from "./extension-headers.js";
 import type { Headers } from "./headers.js";
 
 export class EspOpen {
+  /** SPI and sequence number of the packet in hand. */
+  spi = 0;
+  sequence = 0;
   /** Bytes that finish() took off, but for padding: see Origins. */
   removed = 0;
   readonly #place = new EspPlace();
@@ -52,10 +55,12 @@ export class EspOpen {
     const { contexts, jobs } = this;
     const { bytes, halves } = burst.frames;
     const sa = this.rules.records[slot * Rule.size + Rule.sa];
+    const esp = headers.base[Base.header];
+    this.spi = be32(bytes, esp + Esp.spi);
+    this.sequence = be32(bytes, esp + Esp.sequence);
     if (!contexts.ready(sa)) return Fate.espNoSa;
     if (headers.fragment) return jobs.failed(sa, SaFailure.fragment);
     const ip = headers.base[Base.ip];
-    const esp = headers.base[Base.header];
     let end = headers.ipEnd;
     if (headers.protocol === Protocol.udp) {
       end = headers.transport + be16(bytes, headers.transport + Udp.totalLength);
@@ -68,7 +73,7 @@ export class EspOpen {
     const { records, windows } = contexts.sas;
     const record = sa * Sa.size;
     const esn = (records[record + Sa.flags] & SaFlags.esn) !== 0;
-    const low = be32(bytes, esp + Esp.sequence) | 0;
+    const low = this.sequence | 0;
     const verdict = windows.check(sa, low, esn, records[record + Sa.window]);
     if (verdict !== Verdict.ok) return jobs.failed(sa, failureOf(verdict));
     this.#low[i] = low;
@@ -105,6 +110,8 @@ export class EspOpen {
     const list = jobs.opened;
     const at = job * Job.size;
     const sa = list[at + Job.context];
+    this.spi = contexts.sas.records[sa * Sa.size + Sa.spi];
+    this.sequence = this.#low[i];
     if (list[at + Job.status] !== 0) return jobs.failed(sa, SaFailure.authentication);
     const { records, windows } = contexts.sas;
     const verdict = windows.accept(sa, this.#low[i], this.#high[i], records[sa * Sa.size + Sa.window]);

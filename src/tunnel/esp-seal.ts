@@ -76,12 +76,12 @@ export class EspSeal {
     const outer6 = tunnel ? (settings & Settings.ipv6) !== 0 : inner6;
     const total = (tunnel ? 0 : from - ip) + length + data + icv - (outer6 ? Ipv6.length : 0);
     if (total > LONGEST) return Fate.noHeadroom;
-    const moved = makeRoom(burst, i, start, headers.ipEnd, length, pad + EspTrailer.length + icv);
-    if (moved === NO_ROOM) return Fate.noHeadroom;
     const { records, sequences } = contexts.sas;
     const flags = records[sa * Sa.size + Sa.flags];
     const esn = (flags & SaFlags.esn) !== 0;
     if (!sequences.next(records[sa * Sa.size + Sa.counter], esn)) return jobs.failed(sa, SaFailure.exhausted);
+    const moved = makeRoom(burst, i, start, headers.ipEnd, length, pad + EspTrailer.length + icv);
+    if (moved === NO_ROOM) return Fate.noHeadroom;
 
     const payload = from + moved;
     const esp = payload - Esp.payload;

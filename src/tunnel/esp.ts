@@ -5,8 +5,10 @@ import type { Aead } from "../aead/aead.js";
 import type { Burst } from "../memory/burst.js";
 import { Fate } from "../reason.js";
 import type { RuleLookup } from "../table/rule-lookup.js";
-import { Procedure } from "../table/rule-memory.js";
+import { Procedure, Rule } from "../table/rule-memory.js";
 import type { SaLookup } from "../table/sa-lookup.js";
+import { Sa } from "../table/sa-memory.js";
+import type { EspAudit } from "./esp-audit.js";
 import { EspContexts } from "./esp-contexts.js";
 import { EspJobs } from "./esp-jobs.js";
 import { EspOpen } from "./esp-open.js";
@@ -24,10 +26,11 @@ export class Esp {
   #opened = 0;
 
   constructor(
-    rules: RuleLookup,
+    readonly rules: RuleLookup,
     sas: SaLookup,
     readonly aead: Aead,
     identification: Identification,
+    readonly audit: EspAudit | undefined,
   ) {
     this.jobs = new EspJobs(sas);
     this.contexts = new EspContexts(sas, aead);
@@ -37,8 +40,21 @@ export class Esp {
 
   /** @returns Fate.count: it waits for run(); or why it is dropped */
   prepare(burst: Burst, i: number, headers: Headers, slot: number, procedure: Procedure): Fate {
-    if (procedure === Procedure.ipsecEnc) return this.seal.prepare(burst, i, headers, slot);
-    return this.open.prepare(burst, i, headers, slot);
+    const { open, audit } = this;
+    if (procedure === Procedure.ipsecEnc) {
+      const fate = this.seal.prepare(burst, i, headers, slot);
+      if (fate !== Fate.count) audit?.note(burst, i, fate, this.#spi(slot), 0);
+      return fate;
+    }
+    const fate = open.prepare(burst, i, headers, slot);
+    if (fate !== Fate.count) audit?.note(burst, i, fate, open.spi, open.sequence);
+    return fate;
+  }
+
+  /** Of a rule that encrypts. */
+  #spi(slot: number): number {
+    const sa = this.rules.records[slot * Rule.size + Rule.sa];
+    return sa < 0 ? 0 : this.contexts.sas.records[sa * Sa.size + Sa.spi];
   }
 
   run(): void {
@@ -49,8 +65,13 @@ export class Esp {
 
   /** In the order of prepare(). @returns Fate.count: it is through; or why it is dropped */
   finish(burst: Burst, i: number, slot: number, procedure: Procedure): Fate {
-    if (procedure === Procedure.ipsecDec) return this.open.finish(burst, i, slot, this.#opened++);
-    this.seal.finish(burst, i, slot, this.#sealed++);
-    return Fate.count;
+    if (procedure === Procedure.ipsecEnc) {
+      this.seal.finish(burst, i, slot, this.#sealed++);
+      return Fate.count;
+    }
+    const { open } = this;
+    const fate = open.finish(burst, i, slot, this.#opened++);
+    if (fate !== Fate.count && fate !== Fate.espDummy) this.audit?.note(burst, i, fate, open.spi, open.sequence);
+    return fate;
   }
 }

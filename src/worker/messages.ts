@@ -33,6 +33,9 @@ export interface WorkerPlan {
   readonly rules: RuleMemory;
   readonly sas: SaMemory;
   readonly aead: AeadName | "auto";
+  /** memory/notice-ring.ts: packets that IPsec dropped (tunnel/esp-audit.ts), and how many are told of per second. */
+  readonly notices: SharedArrayBuffer;
+  readonly auditRate: number;
   readonly routes: readonly Route[];
   readonly tooBig: TooBigOptions;
   readonly reassembly: ReassemblyOptions;

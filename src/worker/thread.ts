@@ -8,11 +8,12 @@ import { POSITIONS } from "../memory/burst.js";
 import { Counters } from "../memory/counters.js";
 import { EventRing } from "../memory/event-ring.js";
 import { Frames } from "../memory/frames.js";
+import { NoticeRing } from "../memory/notice-ring.js";
 import { native } from "../native.js";
 import { openPorts } from "../port/open.js";
 import { Copies } from "../stage/copy.js";
 import { Topology } from "../stage/topology.js";
-import { TunnelStage } from "../stage/tunnel.js";
+import { EspAudit, TunnelStage } from "../stage/tunnel.js";
 import { Routes } from "../table/route.js";
 import { RuleLookup } from "../table/rule-lookup.js";
 import { SaLookup } from "../table/sa-lookup.js";
@@ -52,7 +53,7 @@ function start({ plan, reports }: WorkerTask): void {
         plan.workers,
         plan.tooBig,
         { ...plan.reassembly, fates: counters.fates },
-        { sas: new SaLookup(plan.sas, worker), aead },
+        { sas: new SaLookup(plan.sas, worker), aead, audit: new EspAudit(new NoticeRing(plan.notices), plan.auditRate) },
       ),
       new SessionLookup(plan.sessions, worker),
       new EventRing(plan.closed),
