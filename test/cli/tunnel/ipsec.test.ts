@@ -107,3 +107,37 @@ t.test("a bad key is refused without being told", async (t) => {
     t.notOk(`${stdout}${stderr}`.includes((KEYS[0] as string).slice(0, 8)));
   }
 });
+
+t.test("graph: what encryption makes is followed by its outer addresses and its SPI", async (t) => {
+  const ips = to("192.0.2.2", 32);
+  const { tunnel } = await rig(
+    t,
+    entry(1, "RECIRCULATE", `ingress_interface: 1, ${to("10.7.0.0", 16)}`, enc),
+    entry(2, "FORWARD", `${ips}, ipsec_match: { spi: 1000 }`, geneve(1, "192.0.2.3", "192.0.2.4")),
+    entry(3, "FORWARD", `${ips}, ipsec_match: { spi: 1001 }`, geneve(2, "192.0.2.3", "192.0.2.4")),
+    entry(4, "NONE", ips, dec("TUNNEL")),
+  );
+  t.equal(
+    (await tunnel("graph")).stdout,
+    `in 1, to 10.7.0.0/16
+[1] ipsec encrypt tunnel AES128GCM128 spi 1000, 192.0.2.1 to 192.0.2.2
+├┄┄ to 192.0.2.2, esp spi 1000
+│   [2] geneve encap vni 1, 192.0.2.3 to 192.0.2.4
+│   └── straight out
+└── else forwarding logic
+
+to 192.0.2.2, esp spi 1000
+[2] geneve encap vni 1, 192.0.2.3 to 192.0.2.4: as above
+
+to 192.0.2.2, esp spi 1001
+[3] geneve encap vni 2, 192.0.2.3 to 192.0.2.4
+└── straight out
+
+to 192.0.2.2
+[4] ipsec decrypt tunnel AES128GCM128 spi 2000, 2001
+└── forwarding logic
+
+┄┄  may follow, as it matches the outer header; ── names the tunnel before it
+`,
+  );
+});
