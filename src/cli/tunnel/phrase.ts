@@ -68,6 +68,12 @@ export function ipsecOf({ tunnel }: TunnelRequest): Ipsec | undefined {
   return tunnel?.$case === "ipsecTunnel" ? tunnel.value.ipsec : undefined;
 }
 
+/** A mode of NAT traversal. */
+export function inUdp(request: TunnelRequest): boolean {
+  const type = ipsecOf(request)?.value.tunnelType;
+  return type === IPSecTunnelType.TRANSPORT_NAT_TRAVERSAL || type === IPSecTunnelType.TUNNEL_NAT_TRAVERSAL;
+}
+
 /** Addresses of the header that it puts in front; undefined: it puts none, or none is known. */
 export function outerOf(request: TunnelRequest): OuterPair | undefined {
   const ipsec = ipsecOf(request);
