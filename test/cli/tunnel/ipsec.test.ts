@@ -38,12 +38,17 @@ t.test("what is shown of IPsec tunnels and their SAs, never with a key", async (
       .split("\n")
       .map((line) => line.replace(/ {2,}/g, " | "));
 
-  t.same(rows(await shown("tunnel", "list")).slice(2), [
+  const [list, graph, two, three, all, some, whole] = (await Promise.all(
+    ["tunnel list", "tunnel graph", "tunnel get 2", "tunnel get 3", "sa list", "sa list 3 --json", "tunnel list --json"].map(
+      (command) => shown(...command.split(" ")),
+    ),
+  )) as [string, string, string, string, string, string, string];
+  t.same(rows(list).slice(2), [
     "2 | ipsec encrypt | forward | 0 | 0 | 0 | after 1",
     "3 | ipsec decrypt | none | 0 | 0 | 0 | to 192.0.2.7, esp",
   ]);
   t.equal(
-    await shown("tunnel", "graph"),
+    graph,
     `in 1, to 10.7.0.0/16
 [1] geneve encap vni 5, 192.0.2.8 to 192.0.2.9
 └── all
@@ -56,28 +61,28 @@ to 192.0.2.7, esp
 `,
   );
   t.match(
-    await shown("tunnel", "get", "3"),
+    three,
     /mode +tunnel in udp\nsuite +AES128GCM128\nspi +2000, 2001\n.*\nsequence +64 bits \(extended\)\nreplay window +64\nudp port +4500\n/,
   );
   t.match(
-    await shown("tunnel", "get", "2"),
+    two,
     /outer +192.0.2.1 to 192.0.2.2\nmode +tunnel\nsuite +AES128GCM128\nspi +1000\n.*\nsequence +32 bits\nudp checksum/,
   );
 
-  const [titles, ...sas] = rows(await shown("sa", "list"));
+  const [titles, ...sas] = rows(all);
   t.equal(titles, "tunnel | spi | direction | mode | suite | packets | bytes | sequence | window | age | used | failures");
   t.match(sas, [
     /^2 \| 1000 \| encrypt \| tunnel \| AES128GCM128 \| 0 \| 0 \| 0 \| - \| \d+s \| never \| -$/,
     /^3 \| 2000 \| decrypt \| tunnel in udp \| AES128GCM128 \| 0 \| 0 \| 0 \| 64 esn \| \d+s \| never \| -$/,
     /^3 \| 2001 \| decrypt/,
   ]);
-  t.match(JSON.parse(await shown("sa", "list", "3", "--json")), [
+  t.match(JSON.parse(some), [
     { tunnel_id: 3, spi: 2000, direction: "decrypt", esn: true, replay_window: 64, packets: 0, failures: {} },
     { tunnel_id: 3, spi: 2001 },
   ]);
 
   // What is listed can be sent back as an update: SAs without keys stay.
-  const listed = JSON.parse(await shown("tunnel", "list", "--json")) as { ip_tunnel: Record<string, unknown> }[];
+  const listed = JSON.parse(whole) as { ip_tunnel: Record<string, unknown> }[];
   t.match(listed[1]?.ip_tunnel, { ipsec_tunnel: { ipsec_enc: { tunnel_type: "TUNNEL", ipsec_sa: { spi: 1000 } } } });
   const updates = listed.map(({ ip_tunnel }) => JSON.stringify({ ...ip_tunnel, operation: "UPDATE" }));
   t.match(await program(...updates), { code: 0, stdout: "3 of 3 tunnel requests carried out\n" });
@@ -86,10 +91,8 @@ to 192.0.2.7, esp
   t.match(refused, { code: 1, stderr: /ipsec_enc.ipsec_sa.encryption_key is missing: give the key of SPI 1000/ });
 
   t.match(await sluice("sa", "list", "9", "--target", target), { code: 1, stderr: /there is no tunnel 9/ });
-  await tunnel("delete", "2");
-  await tunnel("delete", "3");
-  t.equal(await shown("sa", "list"), "no security associations\n");
-  t.equal(await shown("sa", "list", "--json"), "[]\n");
+  await Promise.all([tunnel("delete", "2"), tunnel("delete", "3")]);
+  t.same(await Promise.all([shown("sa", "list"), shown("sa", "list", "--json")]), ["no security associations\n", "[]\n"]);
   for (const text of outputs) for (const secret of KEYS) t.notOk(text.toLowerCase().includes(secret.slice(0, 12)));
 });
 
