@@ -22,7 +22,11 @@ t.test("a full ring loses what comes last, and says how many", async (t) => {
   }
   worker.lose();
   const first = told(control);
-  t.same(first.numbers, Array.from({ length: written }, (_, n) => n), "in order");
+  t.same(
+    first.numbers,
+    Array.from({ length: written }, (_, n) => n),
+    "in order",
+  );
   t.equal(first.lost, 100 - written + 1);
   t.ok(written >= 64 && written < 100);
   t.same(told(control), { numbers: [], lost: 0 }, "once");

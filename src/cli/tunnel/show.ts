@@ -23,6 +23,7 @@ import {
   outerPhrase,
   procedureOf,
   spisOf,
+  spiText,
   suiteText,
 } from "./phrase.js";
 import { type Counted, counterColumns, plain, plainStats, statsColumns } from "./record.js";
@@ -115,7 +116,7 @@ function ipsecLines(request: ShownTunnel["request"], order: Ipv4Order): Line[] {
     ...(outer === undefined ? [] : [["outer", outerPhrase(outer, order)] as const]),
     ["mode", modeText(ipsec.value.tunnelType)],
     ["suite", suiteText(ipsec.value.encryptionType)],
-    ["spi", spisOf(request).join(", ") || "none"],
+    ["spi", spisOf(request).map(spiText).join(", ") || "none"],
   ];
 }
 

@@ -52,29 +52,29 @@ t.test("what is shown of IPsec tunnels and their SAs, never with a key", async (
     `in 1, to 10.7.0.0/16
 [1] geneve encap vni 5, 192.0.2.8 to 192.0.2.9
 └── all
-    [2] ipsec encrypt tunnel AES128GCM128 spi 1000, 192.0.2.1 to 192.0.2.2
+    [2] ipsec encrypt tunnel AES128GCM128 spi 0x3e8, 192.0.2.1 to 192.0.2.2
     └── straight out
 
 to 192.0.2.7, esp
-[3] ipsec decrypt tunnel in udp AES128GCM128 spi 2000, 2001
+[3] ipsec decrypt tunnel in udp AES128GCM128 spi 0x7d0, 0x7d1
 └── forwarding logic
 `,
   );
   t.match(
     three,
-    /mode +tunnel in udp\nsuite +AES128GCM128\nspi +2000, 2001\n.*\nsequence +64 bits \(extended\)\nreplay window +64\nudp port +4500\n/,
+    /mode +tunnel in udp\nsuite +AES128GCM128\nspi +0x7d0, 0x7d1\n.*\nsequence +64 bits \(extended\)\nreplay window +64\nudp port +4500\n/,
   );
   t.match(
     two,
-    /outer +192.0.2.1 to 192.0.2.2\nmode +tunnel\nsuite +AES128GCM128\nspi +1000\n.*\nsequence +32 bits\nudp checksum/,
+    /outer +192.0.2.1 to 192.0.2.2\nmode +tunnel\nsuite +AES128GCM128\nspi +0x3e8\n.*\nsequence +32 bits\nudp checksum/,
   );
 
   const [titles, ...sas] = rows(all);
   t.equal(titles, "tunnel | spi | direction | mode | suite | packets | bytes | sequence | window | age | used | failures");
   t.match(sas, [
-    /^2 \| 1000 \| encrypt \| tunnel \| AES128GCM128 \| 0 \| 0 \| 0 \| - \| \d+s \| never \| -$/,
-    /^3 \| 2000 \| decrypt \| tunnel in udp \| AES128GCM128 \| 0 \| 0 \| 0 \| 64 esn \| \d+s \| never \| -$/,
-    /^3 \| 2001 \| decrypt/,
+    /^2 \| 0x3e8 \| encrypt \| tunnel \| AES128GCM128 \| 0 \| 0 \| 0 \| - \| \d+s \| never \| -$/,
+    /^3 \| 0x7d0 \| decrypt \| tunnel in udp \| AES128GCM128 \| 0 \| 0 \| 0 \| 64 esn \| \d+s \| never \| -$/,
+    /^3 \| 0x7d1 \| decrypt/,
   ]);
   t.match(JSON.parse(some), [
     { tunnel_id: 3, spi: 2000, direction: "decrypt", esn: true, replay_window: 64, packets: 0, failures: {} },
@@ -123,21 +123,21 @@ t.test("graph: what encryption makes is followed by its outer addresses and its 
   t.equal(
     (await tunnel("graph")).stdout,
     `in 1, to 10.7.0.0/16
-[1] ipsec encrypt tunnel AES128GCM128 spi 1000, 192.0.2.1 to 192.0.2.2
-├┄┄ to 192.0.2.2, esp spi 1000
+[1] ipsec encrypt tunnel AES128GCM128 spi 0x3e8, 192.0.2.1 to 192.0.2.2
+├┄┄ to 192.0.2.2, esp spi 0x3e8
 │   [2] geneve encap vni 1, 192.0.2.3 to 192.0.2.4
 │   └── straight out
 └── else forwarding logic
 
-to 192.0.2.2, esp spi 1000
+to 192.0.2.2, esp spi 0x3e8
 [2] geneve encap vni 1, 192.0.2.3 to 192.0.2.4: as above
 
-to 192.0.2.2, esp spi 1001
+to 192.0.2.2, esp spi 0x3e9
 [3] geneve encap vni 2, 192.0.2.3 to 192.0.2.4
 └── straight out
 
 to 192.0.2.2
-[4] ipsec decrypt tunnel AES128GCM128 spi 2000, 2001
+[4] ipsec decrypt tunnel AES128GCM128 spi 0x7d0, 0x7d1
 └── forwarding logic
 
 ┄┄  may follow, as it matches the outer header; ── names the tunnel before it
