@@ -49,7 +49,8 @@ def checked(p):
         assert p.__class__(bytes(q)).chksum == p.chksum, 'IP checksum'
     return p
 def sealed(ip, suite, spi, seq=1, tunnel=None, high=None, natt=False, iv=None):
-    p = sa(suite, spi, tunnel, high).encrypt(ip, seq_num=seq, iv=iv or struct.pack('!Q', seq * 0x9e3779b97f4a7c15 & (1 << 64) - 1))
+    s = sa(suite, spi, tunnel, high); s.seq_num = seq
+    p = s.encrypt(ip, iv=iv or struct.pack('!Q', seq * 0x9e3779b97f4a7c15 & (1 << 64) - 1))
     return into_udp(p) if natt else p
 def opened(ip, suite, spi, tunnel=False, high=None, natt=False):
     p = out_of_udp(checked(ip)) if natt else checked(ip)
