@@ -53,7 +53,8 @@ def sealed(ip, suite, spi, seq=1, tunnel=None, high=None, natt=False, iv=None):
     p = s.encrypt(ip, iv=iv or struct.pack('!Q', seq * 0x9e3779b97f4a7c15 & (1 << 64) - 1))
     return into_udp(p) if natt else p
 def opened(ip, suite, spi, tunnel=False, high=None, natt=False):
-    p = out_of_udp(checked(ip)) if natt else checked(ip)
+    if natt: ip = out_of_udp(checked(ip), *(natt if isinstance(natt, list) else []))
+    p = checked(ip)
     return sa(suite, spi, IP() if tunnel else None, high).decrypt(p)
 def suite_of(suite, spi): return aead.AESCCM(key_of(suite, spi), tag_length=icv_of(suite)) if suite & 2 else Gcm(key_of(suite, spi), icv_of(suite))
 def aad_of(spi, seq, high): return struct.pack('!LL', spi, seq) if high is None else struct.pack('!LLL', spi, high, seq)
