@@ -148,12 +148,17 @@ let from = 0;
 CASES.forEach(({ name, packet, expect, outer = 4, times = 1 }, i) => {
   const facts = seen.slice(from, from + times);
   from += times;
-  t.test(`${name}${/^RFC 4301 8|6864|transport|fragment/.test(name) ? "" : `, IPv${outer} outside`}`, { skip: made.skip }, async (t) => {
-    for (const one of facts) t.match(one, expect);
-    const frame = inputs[i] as Uint8Array;
-    const at = packet.includes("Dot1Q") ? 18 : 14;
-    const padding = packet.includes("Padding") ? 13 : 0;
-    for (const { inner } of facts) t.equal(inner, hex(frame.subarray(at, frame.length - padding)), "what is inside is as it was");
-    if (times > 1) t.equal(new Set(facts.map(({ id }) => id)).size, times, "no two of them the same");
-  });
+  t.test(
+    `${name}${/^RFC 4301 8|6864|transport|fragment/.test(name) ? "" : `, IPv${outer} outside`}`,
+    { skip: made.skip },
+    async (t) => {
+      for (const one of facts) t.match(one, expect);
+      const frame = inputs[i] as Uint8Array;
+      const at = packet.includes("Dot1Q") ? 18 : 14;
+      const padding = packet.includes("Padding") ? 13 : 0;
+      for (const { inner } of facts)
+        t.equal(inner, hex(frame.subarray(at, frame.length - padding)), "what is inside is as it was");
+      if (times > 1) t.equal(new Set(facts.map(({ id }) => id)).size, times, "no two of them the same");
+    },
+  );
 });

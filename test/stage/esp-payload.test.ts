@@ -26,7 +26,13 @@ interface Case {
   readonly outer?: string;
 }
 
-const bad = (name: string, esp: string, failure: string, fate: Fate, more: Partial<Case> = {}): Case => ({ name, esp, failure, fate, ...more });
+const bad = (name: string, esp: string, failure: string, fate: Fate, more: Partial<Case> = {}): Case => ({
+  name,
+  esp,
+  failure,
+  fate,
+  ...more,
+});
 const payload = (name: string, esp: string) => bad(`RFC 4303 3.4.4: ${name}`, esp, "payload", Fate.espPayload);
 const padding = (name: string, esp: string) => bad(name, esp, "padding", Fate.espPadding);
 const malformed = (name: string, raw: string) => bad(name, "", "malformed", Fate.espMalformed, { raw });
@@ -65,7 +71,9 @@ const CASES: readonly Case[] = [
   malformed("RFC 4303 2: less than IV and ICV", `ESP(spi=${0x100},seq=1,data=b'x'*23)`),
   malformed("RFC 4303 2: nothing behind the ESP header", `ESP(spi=${0x100},seq=1,data=b'')`),
   bad("RFC 4303 3.3.3: sequence number 0", `${IN4},seq=0`, "too-old", Fate.espTooOld),
-  bad("RFC 791: a wrong checksum of the outer header", IN4, "", Fate.outerChecksum, { outer: IP4.replace(")", ",chksum=0x1234)") }),
+  bad("RFC 791: a wrong checksum of the outer header", IN4, "", Fate.outerChecksum, {
+    outer: IP4.replace(")", ",chksum=0x1234)"),
+  }),
   ...[1, 2, 4, 6, 17, 47, 89, 132, 253].map((nh) => ({
     name: `RFC 4303 2.6: next header ${nh} in transport mode`,
     esp: `b'payload-${nh}',nh=${nh}`,
@@ -79,7 +87,12 @@ const CASES: readonly Case[] = [
     out: IP6.replace(")", `,nh=${nh})/Raw(b'payload-${nh}')`),
     ...TRANSPORT,
   })),
-  { name: "RFC 4303 3.1.1: nothing inside, in transport mode", esp: "b'',nh=17", out: IP4.replace(")", ",proto=17)"), ...TRANSPORT },
+  {
+    name: "RFC 4303 3.1.1: nothing inside, in transport mode",
+    esp: "b'',nh=17",
+    out: IP4.replace(")", ",proto=17)"),
+    ...TRANSPORT,
+  },
 ];
 
 const made = frames(

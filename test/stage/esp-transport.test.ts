@@ -5,7 +5,7 @@ import t from "tap";
 import { Fate } from "../../src/reason.js";
 import { EspMode } from "../../src/table/sa.js";
 import { oracle } from "./esp-oracle.js";
-import { dec, enc, failuresOf, frames, GCM16, SPI } from "./esp-rig.js";
+import { dec, enc, failuresOf, frames, GCM16 } from "./esp-rig.js";
 import { ETHER, hex } from "./tunnel-frames.js";
 import { TunnelRig } from "./tunnel-rig.js";
 
@@ -27,7 +27,12 @@ interface Place {
   readonly next: number;
 }
 
-const place = (name: string, outside: string, next = 17, inside = LOAD): Place => ({ name: `RFC 4303 3.1.1: ${name}`, outside, next, inside });
+const place = (name: string, outside: string, next = 17, inside = LOAD): Place => ({
+  name: `RFC 4303 3.1.1: ${name}`,
+  outside,
+  next,
+  inside,
+});
 const PLACES: readonly Place[] = [
   place("IPv4", `${V4})`),
   place("IPv4 with options", `${V4},options=[IPOption_RR(),IPOption_NOP()])`),
@@ -51,7 +56,7 @@ const PLACES: readonly Place[] = [
 ];
 /** What is no whole datagram, and what is not there to its end. */
 const FRAGMENTS = {
-  first: `${V4[0] === "I" ? V4.replace("'DF'", "'MF'") : V4})/${LOAD}/Raw(b'x'*2)`,
+  first: `${V4.replace("'DF'", "'MF'")})/${LOAD}/Raw(b'x'*2)`,
   later: `${V4.replace("'DF'", "0")},frag=3,proto=17)/Raw(b'later')`,
   "first of IPv6": `${V6}/IPv6ExtHdrFragment(m=1,id=5)/${LOAD}/Raw(b'x'*2)`,
   "later of IPv6": `${V6}/IPv6ExtHdrFragment(offset=3,id=5,nh=17)/Raw(b'later')`,
@@ -61,12 +66,15 @@ const CUT = {
   "nine extension headers": `${V6}/${Array.from({ length: 9 }, () => OPTIONS).join("/")}/${LOAD}`,
   "a fragment behind hop-by-hop options": `${V6}/${HBH}/IPv6ExtHdrFragment(m=1,id=5)/${LOAD}/Raw(b'x'*2)`,
 };
-/** scapy 2.5 gives the packet that it splits other bytes for a header than it had, if these are not its defaults. */
 const made = frames({
+  "options 0": `${ETHER}/${V6}/${HBH}/${OPTIONS}/esp(bytes(${V6}/${LOAD})[40:],nh=17)`,
+  "options 0 out": `${ETHER}/${V6}/${HBH}/${OPTIONS}/UDP(bytes(${V6}/${LOAD})[40:])`,
+  "options 1": `${ETHER}/${V6}/${HBH}/${OPTIONS}/esp(${V4})/${LOAD})`,
+  "options 1 out": `${ETHER}/${V4})/${LOAD}`,
   ...Object.fromEntries(
     PLACES.flatMap(({ outside, inside, next }, i) => [
       [`${i}`, `${ETHER}/${outside}/${inside}`],
-      [`${i} esp`, `${ETHER}/${outside}/esp(${inside},nh=${next})`],
+      [`${i} esp`, `${ETHER}/${outside.replace(",proto=253", "")}/esp(bytes(${outside}/${inside})[len(${outside}):],nh=${next})`],
     ]),
   ),
   ...Object.fromEntries(Object.entries({ ...FRAGMENTS, ...CUT }).map(([name, packet]) => [name, `${ETHER}/${packet}`])),
@@ -86,19 +94,25 @@ interface Seen {
   readonly next: number;
   readonly packet: string;
 }
-const seen = oracle<Seen[]>(
-  `def look(h):
+const seen =
+  made.skip === false
+    ? oracle<Seen[]>(
+        `def look(h):
     ip = bytes.fromhex(h); p = checked((IP if ip[0] >> 4 == 4 else IPv6)(ip)); text = plain(p, ${GCM16})
-    return dict(next=text[-1], packet=bytes(opened(p, ${GCM16}, ${SPI})).hex())
+    under = p[ESP].underlayer; under.remove_payload(); four = p.version == 4
+    setattr(under, 'proto' if four else 'nh', text[-1])
+    for f in ('len', 'chksum') if four else ('plen',): delattr(p, f)
+    return dict(next=text[-1], packet=bytes(p / Raw(text[:-2 - text[-2]])).hex())
 out = [look(h) for h in asked]`,
-  sealed.map((one) => hex(one?.frame.subarray(IP))),
-);
+        sealed.map((one) => hex(one?.frame.subarray(IP))),
+      )
+    : [];
 
 PLACES.forEach(({ name, next }, i) => {
   t.test(name, { skip: made.skip }, async (t) => {
     const packet = hex(frame(`${i}`).subarray(IP));
-    t.equal(sealed[i]?.fate, next === 59 ? sealed[i]?.fate : Fate.tunneled);
-    t.same(seen[i], { next, packet }, "sealed, and opened by scapy");
+    t.equal(sealed[i]?.fate, Fate.tunneled);
+    t.same(seen[i], { next, packet }, "sealed, and taken apart by scapy");
     const theirs = frame(`${i} esp`);
     const ours = sealed[i]?.frame as Uint8Array;
     t.equal(ours.length, theirs.length);
@@ -125,6 +139,15 @@ for (const name of Object.keys(FRAGMENTS)) {
     }
   });
 }
+
+t.test("RFC 4303 3.1.1: destination options that another left outside stay there", { skip: made.skip }, async (t) => {
+  for (const mode of [EspMode.transport, EspMode.tunnel]) {
+    const rig = new TunnelRig();
+    rig.add(1, {}, dec(mode));
+    const out = rig.receive({ frame: frame(`options ${mode}`), port: 0 })[0];
+    t.same([out?.fate, hex(out?.frame)], [Fate.tunneled, hex(frame(`options ${mode} out`))]);
+  }
+});
 
 t.test("RFC 4303 3.1.1: no place for ESP: dropped, and no number is used", { skip: made.skip }, async (t) => {
   for (const name of Object.keys(CUT)) {
