@@ -43,10 +43,7 @@ export class TunnelRig {
     this.saMemory = saMemory;
     const words = new Int32Array(new SharedArrayBuffer(wordsSize(1)));
     const table = new Routes(routes);
-    this.sas = new SaTable(saMemory, {
-      random: (n) => new Uint8Array(n).fill(0x5a),
-      fingerprint: (key) => Buffer.from(key).toString("hex"),
-    });
+    this.sas = newSas(saMemory);
     this.table = new RuleTable(memory, new Grace(words, 1), {
       compile: (rule, record) => compile(rule, record, table),
       failClosed,
@@ -75,6 +72,14 @@ export class TunnelRig {
       frame: burst.frames.bytes.slice(burst.offset[i], (burst.offset[i] as number) + (burst.length[i] as number)),
     }));
   }
+}
+
+/** IVs are numbers XOR 0x5a5a…. */
+export function newSas(memory: SaMemory): SaTable {
+  return new SaTable(memory, {
+    random: (n) => new Uint8Array(n).fill(0x5a),
+    fingerprint: (key) => Buffer.from(key).toString("hex"),
+  });
 }
 
 export function ruleOf(
