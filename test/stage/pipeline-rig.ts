@@ -1,6 +1,7 @@
 // The whole fast path of one worker with ports that keep what they are sent: a device of four uplinks, two of them with host
 // ports (test/stage/device.ts).
 
+import { openAead } from "../../src/aead/choose.js";
 import { BURST, Burst, POSITIONS } from "../../src/memory/burst.js";
 import { Counters, PortCounter } from "../../src/memory/counters.js";
 import { Frames } from "../../src/memory/frames.js";
@@ -17,6 +18,9 @@ import { Next, type RuleMatch, type Tunnel, type TunnelSettings } from "../../sr
 import { RuleLookup } from "../../src/table/rule-lookup.js";
 import { allocateRules } from "../../src/table/rule-memory.js";
 import { RuleStatus, RuleTable } from "../../src/table/rule-table.js";
+import { SaLookup } from "../../src/table/sa-lookup.js";
+import { allocateSas } from "../../src/table/sa-memory.js";
+import { SaTable } from "../../src/table/sa-table.js";
 import { allocateSessions } from "../../src/table/session-memory.js";
 import { compile } from "../../src/tunnel/compile.js";
 import { Pipeline } from "../../src/worker/pipeline.js";
@@ -40,6 +44,7 @@ export const REASSEMBLY: ReassemblyOptions = { memory: 1 << 20, timeout: 30_000,
 
 export class PipelineRig {
   readonly rules: RuleTable;
+  readonly sas: SaTable;
   readonly sessions;
   readonly counters = new Counters(new SharedArrayBuffer(Counters.size(FACTS.length)), FACTS.length);
   readonly #words: Int32Array;
@@ -49,7 +54,12 @@ export class PipelineRig {
   now = 1_000_000;
 
   constructor({ mtu = {}, icmpRate = 1e6, reassembly = REASSEMBLY }: PipelineOptions = {}) {
-    const memory = allocateRules(64, 1, hashKey(new Uint8Array(12).fill(7)));
+    const memory = allocateRules(64, 1, hashKey(new Uint8Array(12).fill(7)), 64);
+    const saMemory = allocateSas(64, 1);
+    this.sas = new SaTable(saMemory, {
+      random: (n) => new Uint8Array(n).fill(0x5a),
+      fingerprint: (key) => Buffer.from(key).toString("hex"),
+    });
     const routes = new Routes([]);
     const { table, words, lookup } = open(allocateSessions(64, 1, hashKey(new Uint8Array(12).fill(9))));
     this.sessions = table;
@@ -57,6 +67,7 @@ export class PipelineRig {
     this.rules = new RuleTable(memory, new Grace(words, 1), {
       compile: (rule, record) => compile(rule, record, routes),
       failClosed: 60_000,
+      sas: this.sas,
     });
     const topology = new Topology(FACTS.map((facts, port) => ({ ...facts, mtu: mtu[port] })));
     this.#pipeline = new Pipeline(
@@ -69,6 +80,7 @@ export class PipelineRig {
         1,
         { icmpRate },
         { ...reassembly, fates: this.counters.fates },
+        { sas: new SaLookup(saMemory, 0), aead: openAead("openssl", this.#burst.frames.bytes) },
       ),
       lookup,
       newRing(),
