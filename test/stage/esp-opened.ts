@@ -70,7 +70,7 @@ export interface Part {
 
 /** An IPv4 packet, or an IPv6 packet; with a Fragment header (not in `header`) at byte `fragmentAt`, if it has one. */
 export function part(packet: Buffer, fragmentAt = 40): Part {
-  if (packet[0] as number >> 4 === 4) {
+  if ((packet[0] as number) >> 4 === 4) {
     const header = ((packet[0] as number) & 15) * 4;
     const length = packet.readUInt16BE(2);
     const flags = packet.readUInt16BE(6);
