@@ -21,7 +21,11 @@ export function scapy(expressions: Readonly<Record<string, string>>): ScapyFrame
     "    else: out[name] = bytes(made).hex()",
     "print(json.dumps(out))",
   ].join("\n");
-  const python = spawnSync("/usr/bin/python3", ["-c", script], { input: JSON.stringify(expressions), timeout: 60_000 });
+  const python = spawnSync("/usr/bin/python3", ["-c", script], {
+    input: JSON.stringify(expressions),
+    timeout: 60_000,
+    maxBuffer: 1 << 28,
+  });
   const said = python.stderr?.toString().trim().split("\n").at(-1) ?? "";
   if (python.error !== undefined || said.includes("No module named 'scapy'")) {
     return { skip: "needs /usr/bin/python3 with scapy (python3-scapy)", frames: new Map() };
