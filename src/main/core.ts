@@ -24,6 +24,8 @@ import type { WorkerPlan } from "../worker/messages.js";
 export interface CoreOptions {
   /** Random bytes; from the seed in replay, so that a run can be repeated. */
   readonly random: (bytes: number) => Uint8Array;
+  /** Those for IVs; absent: the same. */
+  readonly ivs?: (bytes: number) => Uint8Array;
   /** Milliseconds since the epoch at which the device's clock starts. */
   readonly now: number;
   readonly replay?: ReplayPlan;
@@ -68,7 +70,7 @@ export function createCore(config: Config, options: CoreOptions): Core {
   const hopTunnels = config.nextHops.map(({ reach }) => ("tunnel" in reach ? BigInt(reach.tunnel) : undefined));
   const hopRules = new SharedArrayBuffer(Math.max(1, nextHops.length) * 4);
   const sas = new SaTable(saMemory, {
-    random: options.random,
+    random: options.ivs ?? options.random,
     fingerprint: (key) => createHash("sha256").update(key).digest("hex"),
   });
   const rules = new RuleTable(ruleMemory, new Grace(new Int32Array(words), workers), {
