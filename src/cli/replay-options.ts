@@ -10,7 +10,8 @@ export interface ReplayOptions {
   readonly program: string | undefined;
   /** Output directory. */
   readonly out: string;
-  readonly seed: number;
+  /** Undefined: as ReplayRun.seed. */
+  readonly seed: number | undefined;
   /** undefined: what the configuration says, or one. */
   readonly workers: number | undefined;
   /** Nothing but JSON on stdout. */

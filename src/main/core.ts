@@ -25,6 +25,8 @@ import { IvFile, keyedFingerprint } from "./iv-state.js";
 export interface CoreOptions {
   /** Random bytes; from the seed in replay, so that a run can be repeated. */
   readonly random: (bytes: number) => Uint8Array;
+  /** Those for IVs; absent: the same. */
+  readonly ivRandom?: (bytes: number) => Uint8Array;
   /** Milliseconds since the epoch at which the device's clock starts. */
   readonly now: number;
   readonly replay?: ReplayPlan;
@@ -74,7 +76,7 @@ export function createCore(config: Config, options: CoreOptions): Core {
   const { ivState } = config.ipsec;
   const ivs = live && ivState !== undefined ? new IvFile(ivState, { capacity: saMemory.keys }) : undefined;
   const fingerprint = ivs?.fingerprint ?? keyedFingerprint(randomBytes(32));
-  const sas = new SaTable(saMemory, { random: options.random, fingerprint, ...(ivs && { ivs }) });
+  const sas = new SaTable(saMemory, { random: options.ivRandom ?? options.random, fingerprint, ...(ivs && { ivs }) });
   const rules = new RuleTable(ruleMemory, new Grace(new Int32Array(words), workers), {
     compile: (rule, record) => compile(rule, record, table),
     failClosed: config.tunnels.failClosed * 1000,

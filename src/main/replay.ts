@@ -1,9 +1,9 @@
 // A replay: captures in, captures out, on the captures' own clock. The composition root of `sluice replay`.
 //
-// Everything random follows from the seed, and sessions age between the same two packets in every run, so with one worker
-// the output is the same byte for byte; with more, each flow keeps its order and the totals are the same.
+// Everything random follows from the seed (IVs only when it is given), and sessions age between the same two packets in every run,
+// so with one worker the output is the same byte for byte; with more, each flow keeps its order and the totals are the same.
 
-import { createHash } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { mkdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Config } from "../config/config.js";
@@ -25,7 +25,8 @@ export interface ReplayRun {
   readonly program?: Program | undefined;
   /** Directory for the captures that come out; made when it is not there. */
   readonly out: string;
-  readonly seed: number;
+  /** Undefined: DEFAULT_SEED for all but IVs, which must not repeat under a key whatever is replayed (RFC 4106 section 3.1). */
+  readonly seed: number | undefined;
   /** Told what is wrong with an input that is cut short, or an output that takes no more; the rest goes on. */
   readonly problem: (message: string) => void;
   /** Told now and then how many bytes of the inputs have been read. */
@@ -47,6 +48,7 @@ export const REPORT = "report.json";
 const RECORD_HEADER = 16;
 /** Milliseconds between two reports of progress. */
 const PROGRESS = 100;
+const DEFAULT_SEED = 1;
 
 export async function replay(run: ReplayRun): Promise<ReplayReport> {
   const { config, out, problem } = run;
@@ -59,9 +61,11 @@ export async function replay(run: ReplayRun): Promise<ReplayReport> {
   });
   await prepare(out, names, inputs);
 
+  const random = seeded(run.seed ?? DEFAULT_SEED);
   const clock = new ReplayClock(config.workers);
   const core = createCore(config, {
-    random: seeded(run.seed),
+    random,
+    ivRandom: run.seed === undefined ? randomBytes : random,
     now: 0,
     replay: { inputs, out, clock: clock.shared },
   });

@@ -14,6 +14,7 @@ import { BURST, type Burst, MADE } from "../memory/burst.js";
 import { type Counters, PortCounter } from "../memory/counters.js";
 import { ENDS, Fate } from "../reason.js";
 import { TunnelLane } from "../table/rule-memory.js";
+import { EspPlace } from "../tunnel/extension-headers.js";
 import { fragment, fragmentsOf } from "../tunnel/fragment.js";
 import type { Identification } from "../tunnel/identification.js";
 import type { Origins } from "../tunnel/origin.js";
@@ -36,6 +37,8 @@ export class TooBig {
   /** Byte offset of the outermost IP header, by position. */
   readonly #ip = new Int32Array(BURST);
   readonly #length = new Int32Array(BURST);
+  /** Of what follows the headers that are in every fragment. */
+  readonly #place = new EspPlace();
   /** Token bucket: messages that may be sent now, and when that was reckoned. */
   #tokens: number;
   #reckoned = 0;
@@ -76,7 +79,12 @@ export class TooBig {
     this.#length[i] = length;
     const small = origins.version[i] === 6 && origins.length[i] <= Ipv6.minimumMtu && origins.limit(i, mtu) < Ipv6.minimumMtu;
     const fragments = origins.vxlan[i] === 0 && (origins.dontFragment[i] === 0 || small);
-    if (fragments && fragmentsOf(outer6, length, mtu) <= MADE) {
+    const place = this.#place;
+    if (
+      fragments &&
+      place.find(bytes, ip, ip + length, outer6, false) &&
+      fragmentsOf(outer6, place.at - ip, length, mtu) <= MADE
+    ) {
       burst.fate[i] = Fate.fragmented;
       this.list[this.n++] = i;
       return;
@@ -98,9 +106,13 @@ export class TooBig {
     if (burst.fate[i] === Fate.fragmented) {
       const mtu = this.topology.mtu[burst.egress[i]];
       const ip = this.#ip[i];
-      const ipv6 = burst.frames.bytes[ip] >>> 4 === 6;
-      if (before + fragmentsOf(ipv6, this.#length[i], mtu) > MADE) return false;
-      fragment(burst, i, ip, this.#length[i], ipv6, mtu, this.identification);
+      const { bytes } = burst.frames;
+      const ipv6 = bytes[ip] >>> 4 === 6;
+      const length = this.#length[i];
+      const place = this.#place;
+      place.find(bytes, ip, ip + length, ipv6, false);
+      if (before + fragmentsOf(ipv6, place.at - ip, length, mtu) > MADE) return false;
+      fragment(burst, i, ip, place, length, ipv6, mtu, this.identification);
     } else {
       if (before === MADE) return false;
       this.#tell(burst, i);

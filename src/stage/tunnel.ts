@@ -36,8 +36,8 @@ const CONTROL_RATE = 100;
 
 /** In place of a fate: decided later. */
 const WAITS = -1;
-/** A packet this near to the smallest MTU may be told to be smaller once it is encrypted. */
-const ESP_MARGIN = 512;
+/** More than ESP makes a packet longer by. */
+const ESP_MARGIN = 128;
 
 export { EspAudit, type ReassemblyOptions };
 export interface ReassemblyPlan extends ReassemblyOptions {
@@ -135,7 +135,7 @@ export class TunnelStage {
     this.#headers = this.#all[searching ? i : 0];
     // No Ethernet header: no rule is for it.
     if (burst.length[i] < Ethernet.length) return Fate.count;
-    this.#origins.depth[i] = 0;
+    this.#origins.begin(i);
     this.#ingress[i] = ingressOf(burst, i);
     return this.#walk(burst, i, 0, 0, 0, false, searching ? i : -1);
   }
@@ -191,6 +191,11 @@ export class TunnelStage {
       if (limited && (encap || next === Next.recirculate)) {
         if (last === 0) origins.keep(burst, i, headers);
         if (!encap) origins.keepBytes(burst, i, headers);
+        if (procedure >= Procedure.ipsecEnc) {
+          // What later tunnels add is not known yet.
+          const near = next === Next.recirculate || burst.length[i] + ESP_MARGIN > this.topology.leastMtu;
+          origins.keepClear(burst, i, near);
+        }
       }
       if (procedure >= Procedure.ipsecEnc) return this.#beginEsp(burst, i, slot, procedure, lane, tunnels);
       const fate = this.#apply(burst, i, slot, procedure, lane);
@@ -213,7 +218,6 @@ export class TunnelStage {
       this.#count(lane, before, Fate.espKeepalive, 0);
       return Fate.espKeepalive;
     }
-    if (topology.limited) origins.keepClear(burst, i, burst.length[i] + ESP_MARGIN > topology.leastMtu);
     const fate = esp === undefined ? Fate.espNoSa : esp.prepare(burst, i, this.#headers, slot, procedure);
     if (fate !== Fate.count) {
       this.#count(lane, before, fate, 0);

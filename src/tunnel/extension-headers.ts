@@ -1,5 +1,6 @@
 // Where ESP stands in an IP packet of transport mode (RFC 4303 section 3.1.1, RFC 8200 section 4.1): behind the IPv4 header with
-// its options; behind the IPv6 extension headers that routers on the way look at. Destination options that come last go inside.
+// its options; behind the IPv6 extension headers that routers on the way look at. Destination options that come last go inside. The same
+// headers are those of every fragment (RFC 8200 section 4.5).
 
 import { be16 } from "../wire/bytes.js";
 import { Ipv4, Protocol } from "../wire/ipv4.js";

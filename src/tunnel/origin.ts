@@ -63,6 +63,12 @@ export class Origins {
   readonly rest = new Int32Array(BURST);
   readonly #packets = new Uint8Array(BURST * KEEP);
 
+  /** A packet comes to its first rule. */
+  begin(i: number): void {
+    this.depth[i] = 0;
+    this.#steps[i] = 0;
+  }
+
   /** The packet that tunnels are about to change; it stands as `headers` has just read it. */
   keep(burst: Burst, i: number, headers: Headers): void {
     const { halves } = burst.frames;
@@ -75,7 +81,6 @@ export class Origins {
     this.version[i] = version;
     this.ip[i] = base[Base.ip];
     this.length[i] = headers.ipEnd - base[Base.ip];
-    this.#steps[i] = 0;
     this.kept[i] = 0;
     this.rest[i] = 1;
   }

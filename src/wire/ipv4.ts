@@ -26,6 +26,15 @@ export const enum Ipv4 {
   minimumMtu = 68,
 }
 
+/** Types of options (section 3.1). */
+export const enum Ipv4Option {
+  end = 0,
+  /** "No operation": one byte. */
+  none = 1,
+  /** Set: every fragment has the option, else only the first. */
+  copied = 0x80,
+}
+
 /** IP protocol numbers (IANA). */
 export const enum Protocol {
   hopByHop = 0,

@@ -37,6 +37,38 @@ t.test("--json prints the report and nothing else, the same as report.json", asy
   t.match(JSON.parse(stdout), { totals: { in: 10, offloaded: 7 } });
 });
 
+t.test(
+  "IVs differ from replay to replay, for they must not repeat under a key; with --seed they are the same (RFC 4106 3.1)",
+  async (t) => {
+    const directory = t.testdir({});
+    const file = join(directory, "program.yaml");
+    writeFileSync(
+      file,
+      `tunnels:
+  - { tunnel_id: 1, next_action: FORWARD, match_criteria: { ingress_interface: "1" },
+      ipsec_tunnel: { ipsec_enc: { tunnel_type: TUNNEL, encryption_type: AES128GCM128,
+        ipsec_sa: { spi: 4096, encryption_key: "000102030405060708090a0b0c0d0e0fcafebabe" },
+        ipv4_tunnel: { source_ip: 192.0.2.1, destination_ip: 192.0.2.2 } } } }
+`,
+    );
+    const sealed = async (...more: string[]) => {
+      const out = join(directory, "out");
+      const { code, stderr } = await sluice("replay", ...inputs, "--program", file, "--out", out, ...more);
+      t.same([code, stderr], [0, ""]);
+      const frame = readFileSync(join(out, "2.pcap")).subarray(24 + 16);
+      return {
+        sequence: frame.subarray(14 + 20 + 4, 14 + 20 + 8).toString("hex"),
+        iv: frame.subarray(14 + 20 + 8, 14 + 20 + 16).toString("hex"),
+      };
+    };
+    const [one, other] = [await sealed(), await sealed()];
+    t.same([one.sequence, other.sequence], ["00000001", "00000001"]);
+    t.not(one.iv, other.iv);
+    t.same(await sealed("--seed", "1"), await sealed("--seed", "1"));
+    t.not((await sealed("--seed", "1")).iv, one.iv);
+  },
+);
+
 t.test("what an earlier replay left is replaced, what is another's stays", async (t) => {
   const out = t.testdir({
     "host2.pcap": "old",

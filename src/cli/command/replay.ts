@@ -7,7 +7,7 @@ interface ReplayFlags {
   config?: string;
   program?: string;
   out: string;
-  seed: number;
+  seed?: number;
   workers?: number;
   json?: true;
 }
@@ -20,9 +20,17 @@ export function replayCommand(sluice: Command): void {
     .option("-c, --config <file>", "configuration file; without one: uplinks 1 and 2 with host ports")
     .option("--program <file>", "tunnels and sessions to add before the first packet")
     .requiredOption("--out <directory>", "where the captures of what was sent and report.json are written")
-    .addOption(new Option("--seed <n>", "for everything random in a run").argParser(whole(0)).default(1))
     .addOption(
-      new Option("--workers <n>", "threads; with one, the output is the same byte for byte (default: 1)").argParser(whole(1)),
+      new Option(
+        "--seed <n>",
+        "for everything random in a run (default: 1, but for the IVs of IPsec: two replays of one seed and one key repeat them)",
+      ).argParser(whole(0)),
+    )
+    .addOption(
+      new Option(
+        "--workers <n>",
+        "threads; with one, the output is the same byte for byte, what IPsec encrypts with --seed (default: 1)",
+      ).argParser(whole(1)),
     )
     .option("--json", "print the report as JSON instead of tables")
     .action(async (flags: ReplayFlags) => {
