@@ -25,13 +25,16 @@ import {
   type Side,
 } from "./ipsec.js";
 import { noNamespaces } from "./namespaces.js";
-import { counted, transfers } from "./peer.js";
+import { transfers } from "./peer.js";
 import { answeredPings } from "./probe.js";
 
 const BYTES = 300_000;
-/** On either side of the device in the middle. */
+/**
+ * On either side of the device in the middle. Of one overhead: what turns out too big there is told to whoever encrypted it, and a
+ * device that owns no address is not told.
+ */
 const LEFT: Esp = { mode: IPSecTunnelType.TUNNEL, encryption: EncType._AES256GCM128, family: 4 };
-const RIGHT: Esp = { mode: IPSecTunnelType.TRANSPORT, encryption: EncType._AES128GCM128, family: 4 };
+const RIGHT: Esp = { mode: IPSecTunnelType.TUNNEL, encryption: EncType._AES128GCM128, family: 4 };
 const VNI = { left: 0x111, right: 0x222 };
 
 t.test("the chain of four tunnels", { skip: noNamespaces }, async (t) => {
@@ -90,12 +93,20 @@ async function follows(t: Test, { devices }: Line): Promise<void> {
       ...[1, 2, 3, 4].map((i) => [m, BigInt(base + i)] as const),
       ...[3n, 4n].map((id) => [last, id] as const),
     ];
-    const counts = await Promise.all(tunnels.map(async ([{ control }, id]) => counted(await control.tunnel(id))));
-    t.ok((counts[0]?.in.packets ?? 0) > 100);
-    // A device drops what is too big for the link behind its last tunnel.
-    for (const [i, one] of counts.entries()) {
-      const next = counts[i + 1];
-      if (next !== undefined) t.strictSame(next.in.packets <= one.out.packets, true, JSON.stringify({ i, one, next }));
-    }
+    const counts = await Promise.all(tunnels.map(([{ control }, id]) => control.tunnel(id)));
+    t.ok(Number(counts[0]?.inPackets) > 100);
+    // Dropped is what turns out too big for the link, before anybody knows what fits.
+    const left = counts.map((one) => Number(one?.outPackets) - Number(one?.outPacketsDrops));
+    t.strictSame(
+      left.slice(0, -1),
+      counts.slice(1).map((one) => Number(one?.inPackets)),
+      "packets",
+    );
+    const bytes = counts.map((one) => Number(one?.outBytes) - Number(one?.outBytesDrops));
+    t.strictSame(
+      bytes.slice(0, -1),
+      counts.slice(1).map((one) => Number(one?.inBytes)),
+      "bytes",
+    );
   }
 }

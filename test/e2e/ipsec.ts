@@ -223,10 +223,24 @@ export async function iperf(t: Test, { net }: Line): Promise<void> {
     t.comment("iperf3 is not installed (Debian package iperf3)");
     return;
   }
-  for (const reverse of [false, true]) {
-    const server = net.spawn("b", ["iperf3", "-s", "-1", "--forceflush", "-B", B.ip4], { stdio: ["ignore", "pipe", "inherit"] });
+  for (const [i, reverse] of [false, true].entries()) {
+    const port = `${5201 + i}`;
+    const listen = ["iperf3", "-s", "-1", "--forceflush", "-B", B.ip4, "-p", port];
+    const server = net.spawn("b", listen, { stdio: ["ignore", "pipe", "inherit"] });
     await new Promise((resolve) => server.stdout?.once("data", resolve));
-    const done = net.run("a", ["iperf3", "-c", B.ip4, "-B", A.ip4, "-t", `${SECONDS}`, "-J", ...(reverse ? ["-R"] : [])]);
+    const done = net.run("a", [
+      "iperf3",
+      "-c",
+      B.ip4,
+      "-B",
+      A.ip4,
+      "-p",
+      port,
+      "-t",
+      `${SECONDS}`,
+      "-J",
+      ...(reverse ? ["-R"] : []),
+    ]);
     t.equal(done.status, 0, `iperf3: ${done.stderr}`);
     const { end } = JSON.parse(done.stdout) as {
       end: Record<string, { bytes: number; bits_per_second: number; retransmits?: number }>;
