@@ -46,8 +46,21 @@ export interface Line {
   readonly devices: readonly LineDevice[];
 }
 
-/** @param config beside the ports */
-export async function makeLine(t: Test, parts: readonly string[], config = ""): Promise<Line> {
+/** Of every device. */
+const PORTS = [1, 2].flatMap((lif) => ["--port", `lif=${lif},driver=af_packet,interface=up${lif}`]);
+
+type Start = (net: Namespaces, part: string, args: readonly string[]) => Promise<Device>;
+
+/**
+ * @param config beside the ports
+ * @param start of a device, where `sluice run` is not what is wanted
+ */
+export async function makeLine(
+  t: Test,
+  parts: readonly string[],
+  config = "",
+  start: Start = (net, part, args) => Device.run(net, args, part),
+): Promise<Line> {
   const net = new Namespaces(["a", ...parts, "b"]);
   t.teardown(() => net.close());
   const row = ["a", ...parts, "b"];
@@ -59,13 +72,12 @@ export async function makeLine(t: Test, parts: readonly string[], config = ""): 
   host(net, "b", B, A);
   const file = join(net.directory, "sluice.yaml");
   writeFileSync(file, config);
-  const ports = [1, 2].flatMap((lif) => ["--port", `lif=${lif},driver=af_packet,interface=up${lif}`]);
-  const args = config === "" ? ports : [...ports, "-c", file];
+  const args = config === "" ? PORTS : [...PORTS, "-c", file];
   const [a, b, ...devices] = await Promise.all([
     startRemote<Host>(net, "a", "host.js"),
     startRemote<Host>(net, "b", "host.js"),
     ...parts.map(async (part) => {
-      const device = await Device.run(net, args, part);
+      const device = await start(net, part, args);
       const { remote } = await startRemote<Control>(net, part, "control.js");
       await remote.ready();
       return { part, device, control: remote };
@@ -214,6 +226,25 @@ export function remove(id: number): IpTunnelRequest {
 }
 
 const hex = (text: string) => Buffer.from(text, "hex");
+
+/** Ethernet and IPv4 in front of it (RFC 4303 section 2, RFC 4106 section 3). */
+export const AT = { spi: 34, sequence: 38, iv: 42, end: 50 } as const;
+
+/** No number and no IV is used twice under a key: each SPI has one of its own. */
+export function ivs(t: Test, frames: readonly Buffer[], keys: number): void {
+  const numbers = new Map<number, Set<number>>();
+  const given = new Set<string>();
+  for (const frame of frames) {
+    const spi = frame.readUInt32BE(AT.spi);
+    const of = numbers.get(spi) ?? new Set();
+    numbers.set(spi, of.add(frame.readUInt32BE(AT.sequence)));
+    given.add(frame.toString("latin1", AT.spi, AT.spi + 4) + frame.toString("latin1", AT.iv, AT.end));
+  }
+  t.equal(numbers.size, keys, "every key was used");
+  t.equal(given.size, frames.length, `${frames.length} packets, each IV once under its key`);
+  const used = [...numbers.values()].reduce((sum, { size }) => sum + size, 0);
+  t.equal(used, frames.length, "each number once");
+}
 
 const SECONDS = 2;
 
