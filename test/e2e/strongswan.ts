@@ -86,7 +86,9 @@ export class Charon {
   /** The keys of the next child SA in the log, which came about on the initiative of this end or of the other. */
   async nextChild(initiative: "own" | "other"): Promise<Child> {
     const [out, back] = initiative === "own" ? ["initiator", "responder"] : ["responder", "initiator"];
-    const log = await this.logged(/adding inbound ESP SA[\s\S]*?(adding|registering) outbound ESP SA\n.*SPI 0x[0-9a-f]+/);
+    const all = await this.logged(/adding inbound ESP SA[\s\S]*?(adding|registering) outbound ESP SA\n.*SPI 0x[0-9a-f]+/);
+    // An outbound SA of a child before it may come first.
+    const log = all.slice(all.lastIndexOf("encryption initiator key"));
     return {
       inbound: { spi: spiIn(log, "inbound"), key: keyIn(log, back as string) },
       outbound: { spi: spiIn(log, "outbound"), key: keyIn(log, out as string) },
