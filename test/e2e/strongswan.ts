@@ -66,15 +66,19 @@ export class Charon {
     const child = net.spawn(part, ["charon-systemd"], { stdio: ["ignore", "ignore", "inherit"], env });
     const charon = new Charon(net, part, own.name, child);
     if (!(await within(PATIENCE, () => existsSync(file("vici")) || child.exitCode !== null)) || child.exitCode !== null) {
-      throw new Error(`charon ${own.name} did not start: ${readFileSync(file("log"))}`);
+      throw new Error(`charon ${own.name} did not start`);
     }
     await charon.control("--load-all", "--file", file("swanctl"));
     return charon;
   }
 
-  /** swanctl; resolves when it is done. */
+  /** swanctl; resolves when it has done what it was told. */
   async control(...words: readonly string[]): Promise<void> {
-    const env = { ...process.env, STRONGSWAN_CONF: join(this.net.directory, `${this.name}.conf`) };
+    const env = {
+      ...process.env,
+      STRONGSWAN_CONF: join(this.net.directory, `${this.name}.conf`),
+      SWANCTL_DIR: this.net.directory,
+    };
     const command = ["swanctl", ...words, "--uri", `unix://${this.#socket}`];
     const child = this.net.spawn(this.part, command, { stdio: ["ignore", "pipe", "pipe"], env });
     let said = "";
@@ -86,7 +90,7 @@ export class Charon {
   /** The keys of the next child SA in the log, which came about on the initiative of this end or of the other. */
   async nextChild(initiative: "own" | "other"): Promise<Child> {
     const [out, back] = initiative === "own" ? ["initiator", "responder"] : ["responder", "initiator"];
-    const all = await this.logged(/adding inbound ESP SA[\s\S]*?(adding|registering) outbound ESP SA\n.*SPI 0x[0-9a-f]+/);
+    const all = await this.logged(/adding inbound ESP SA[\s\S]*?(adding|registering) outbound ESP SA\n.*SPI 0x[0-9a-f]+, src/);
     // An outbound SA of a child before it may come first.
     const log = all.slice(all.lastIndexOf("encryption initiator key"));
     return {
@@ -95,7 +99,7 @@ export class Charon {
     };
   }
 
-  /** Waits for this in the log. @returns what it says from the last such place to the end of this one */
+  /** Waits for this in what was not read of the log yet. @returns that, to the end of this */
   async logged(text: RegExp): Promise<string> {
     const find = () => text.exec(this.#unread());
     await within(PATIENCE, () => find() !== null);
