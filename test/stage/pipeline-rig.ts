@@ -1,6 +1,7 @@
 // The whole fast path of one worker with ports that keep what they are sent: a device of four uplinks, two of them with host
 // ports (test/stage/device.ts).
 
+import { openAead } from "../../src/aead/choose.js";
 import { BURST, Burst, POSITIONS } from "../../src/memory/burst.js";
 import { Counters, PortCounter } from "../../src/memory/counters.js";
 import { Frames } from "../../src/memory/frames.js";
@@ -17,12 +18,15 @@ import { Next, type RuleMatch, type Tunnel, type TunnelSettings } from "../../sr
 import { RuleLookup } from "../../src/table/rule-lookup.js";
 import { allocateRules } from "../../src/table/rule-memory.js";
 import { RuleStatus, RuleTable } from "../../src/table/rule-table.js";
+import { SaLookup } from "../../src/table/sa-lookup.js";
+import { allocateSas } from "../../src/table/sa-memory.js";
+import type { SaTable } from "../../src/table/sa-table.js";
 import { allocateSessions } from "../../src/table/session-memory.js";
 import { compile } from "../../src/tunnel/compile.js";
 import { Pipeline } from "../../src/worker/pipeline.js";
 import { open } from "../table/open-table.js";
 import { type Arrival, FACTS, load, NEXT_HOPS, newRing } from "./device.js";
-import { ruleOf } from "./tunnel-rig.js";
+import { newSas, ruleOf } from "./tunnel-rig.js";
 
 export interface Sent {
   readonly port: number;
@@ -41,6 +45,8 @@ export const REASSEMBLY: ReassemblyOptions = { memory: 1 << 20, timeout: 30_000,
 export class PipelineRig {
   readonly rules: RuleTable;
   readonly sessions;
+  readonly saMemory = allocateSas(64, 1);
+  readonly sas: SaTable;
   readonly counters = new Counters(new SharedArrayBuffer(Counters.size(FACTS.length)), FACTS.length);
   readonly #words: Int32Array;
   readonly #burst = new Burst(new Frames(new ArrayBuffer(Frames.size(POSITIONS) + REASSEMBLY.memory)));
@@ -54,7 +60,9 @@ export class PipelineRig {
     const { table, words, lookup } = open(allocateSessions(64, 1, hashKey(new Uint8Array(12).fill(9))));
     this.sessions = table;
     this.#words = words;
+    this.sas = newSas(this.saMemory);
     this.rules = new RuleTable(memory, new Grace(words, 1), {
+      sas: this.sas,
       compile: (rule, record) => compile(rule, record, routes),
       failClosed: 60_000,
     });
@@ -69,6 +77,7 @@ export class PipelineRig {
         1,
         { icmpRate },
         { ...reassembly, fates: this.counters.fates },
+        { sas: new SaLookup(this.saMemory, 0), aead: openAead("openssl", this.#burst.frames.bytes) },
       ),
       lookup,
       newRing(),

@@ -8,11 +8,15 @@ export interface ScapyFrames {
   readonly frames: ReadonlyMap<string, Uint8Array>;
 }
 
-/** @param expressions name → Python expression of a packet, or of a list of packets ("name/0", "name/1", …) */
-export function scapy(expressions: Readonly<Record<string, string>>): ScapyFrames {
+/**
+ * @param expressions name → Python expression of a packet, or of a list of packets ("name/0", "name/1", …)
+ * @param preamble what they use besides scapy
+ */
+export function scapy(expressions: Readonly<Record<string, string>>, preamble = ""): ScapyFrames {
   const script = [
     "import json, sys, logging; logging.getLogger('scapy').setLevel(logging.ERROR)",
     "from scapy.all import *; from scapy.contrib.mpls import MPLS; from scapy.contrib.geneve import GENEVE, GeneveOptions; from scapy.layers.ipsec import AH, ESP",
+    preamble,
     "out = {}",
     "for name, text in json.load(sys.stdin).items():",
     "    made = eval(text)",
@@ -21,7 +25,11 @@ export function scapy(expressions: Readonly<Record<string, string>>): ScapyFrame
     "    else: out[name] = bytes(made).hex()",
     "print(json.dumps(out))",
   ].join("\n");
-  const python = spawnSync("/usr/bin/python3", ["-c", script], { input: JSON.stringify(expressions), timeout: 60_000 });
+  const python = spawnSync("/usr/bin/python3", ["-c", script], {
+    input: JSON.stringify(expressions),
+    timeout: 60_000,
+    maxBuffer: 1 << 28,
+  });
   const said = python.stderr?.toString().trim().split("\n").at(-1) ?? "";
   if (python.error !== undefined || said.includes("No module named 'scapy'")) {
     return { skip: "needs /usr/bin/python3 with scapy (python3-scapy)", frames: new Map() };
