@@ -35,6 +35,11 @@ const control = {
     return list;
   },
   get: (id: bigint) => client.getSession(id),
+  /** Carries out the tunnels of a program file. @returns what is wrong with those that were not */
+  async program(tunnels: string): Promise<string[]> {
+    const results = await client.tunnels.send(parseProgram(tunnels, "e2e", "s_addr").tunnels);
+    return results.flatMap(({ sentence }) => sentence ?? []);
+  },
   delete: (id: bigint) => client.deleteSession(id),
   stats: () => client.stats(),
   list: () => all(client.sessions()),
