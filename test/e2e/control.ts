@@ -4,7 +4,6 @@ import { credentials, Metadata } from "@grpc/grpc-js";
 import { type AddError, SluiceClient } from "../../src/control/client.js";
 import { type SessionResponse, SessionTableClient } from "../../src/control/gen/openoffload.js";
 import { type Sa, TunnelsClient } from "../../src/control/gen/sluice_tunnel.js";
-import type { IpTunnelRequest } from "../../src/control/gen/tunneloffload.js";
 import { parseProgram } from "../../src/control/program.js";
 import type { WantedTunnel } from "../../src/control/tunnel-client.js";
 import { serve } from "./remote.js";
@@ -24,7 +23,7 @@ const control = {
   /** What GetIpTunnelStats counts. */
   tunnel: async (id: bigint) => (await client.tunnels.stats(id))?.tunnelCounters,
   /** Carries requests out, in order. @returns what is wrong with those that were not */
-  async tunnels(requests: readonly IpTunnelRequest[], options?: WantedTunnel["options"]): Promise<string[]> {
+  async tunnels(requests: readonly WantedTunnel["request"][], options?: WantedTunnel["options"]): Promise<string[]> {
     const results = await client.tunnels.send(requests.map((request) => ({ request, options })));
     return results.flatMap(({ id, sentence }) => (sentence === undefined ? [] : [`${id}: ${sentence}`]));
   },
@@ -35,11 +34,6 @@ const control = {
     return list;
   },
   get: (id: bigint) => client.getSession(id),
-  /** Carries out the tunnels of a program file. @returns what is wrong with those that were not */
-  async program(tunnels: string): Promise<string[]> {
-    const results = await client.tunnels.send(parseProgram(tunnels, "e2e", "s_addr").tunnels);
-    return results.flatMap(({ sentence }) => sentence ?? []);
-  },
   delete: (id: bigint) => client.deleteSession(id),
   stats: () => client.stats(),
   list: () => all(client.sessions()),

@@ -10,6 +10,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import t, { type Test } from "tap";
+import { parseProgram } from "../../src/control/program.js";
 import { A, addsUp, B, type Bump, runDevice } from "./bump.js";
 import { Capture } from "./capture.js";
 import { idle } from "./device.js";
@@ -119,7 +120,10 @@ async function establish({ left }: Ends, { family, proposal }: Shape): Promise<C
 
 const terminate = ({ left }: Ends, { family }: Shape) => left.control("--terminate", "--ike", `ip${family}`);
 
-const program = async (t: Test, { control }: Bump, tunnels: string) => t.strictSame(await control.program(tunnels), []);
+async function program(t: Test, { control }: Bump, text: string): Promise<void> {
+  const { tunnels } = parseProgram(text, "strongswan", "s_addr");
+  t.strictSame(await control.tunnels(tunnels.map(({ request }) => request)), []);
+}
 
 const sa = ({ spi, key }: Direction) => `{ spi: ${spi}, encryption_key: "${key}", operation: CREATE }`;
 
