@@ -111,6 +111,11 @@ const CASES: readonly Case[] = [
     expect: { df: 0, mf: 0 },
   },
   {
+    name: "RFC 4303 3.3.4: an IPv6 fragment is carried by a tunnel",
+    packet: v6("hlim=9").replace("/UDP", "/IPv6ExtHdrFragment(offset=5,m=1,id=7)/UDP"),
+    expect: { df: 1, mf: 0 },
+  },
+  {
     name: "RFC 4303 3.1.1: transport mode keeps the header",
     packet: v4(`tos=${D46 | CE},ttl=9,id=77,options=[IPOption_RR()]`),
     mode: EspMode.transport,
