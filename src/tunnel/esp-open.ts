@@ -198,12 +198,18 @@ function settle(burst: Burst, i: number, begin: number, end: number): void {
   burst.length[i] = end - begin;
 }
 
-/** Computes a TCP or UDP checksum anew; UDP without one stays so over IPv4. @returns false: cut short */
-function renew(burst: Burst, ip: number, at: number, length: number, protocol: number, ipv6: boolean): boolean {
+/**
+ * Computes a TCP or UDP checksum anew; UDP without one stays so over IPv4.
+ * @param carried bytes: behind UDP there may be padding (RFC 4303 section 2.7)
+ * @returns false: cut short
+ */
+function renew(burst: Burst, ip: number, at: number, carried: number, protocol: number, ipv6: boolean): boolean {
   if (protocol !== Protocol.tcp && protocol !== Protocol.udp) return true;
   const tcp = protocol === Protocol.tcp;
-  if (length < (tcp ? Tcp.length : Udp.length)) return false;
+  if (carried < (tcp ? Tcp.length : Udp.length)) return false;
   const { frames } = burst;
+  const length = tcp ? carried : be16(frames.bytes, at + Udp.totalLength);
+  if (length > carried || length < Udp.length) return false;
   const field = (at + (tcp ? Tcp.checksum : Udp.checksum)) >> 1;
   if (!tcp && frames.halves[field] === 0) return true;
   frames.halves[field] = 0;

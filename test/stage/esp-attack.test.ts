@@ -77,7 +77,7 @@ t.test("RFC 4303 3.4.3: every packet once more, in whatever order: none is opene
     t.match([saOf(rig, 1).packets, balanced(rig)], [150, true]);
     const small = opening(target, false, 64);
     t.ok(opens(small, all[149] as Uint8Array));
-    t.same(all.map((frame) => meet(small, frame).fate).filter((fate) => fate === Fate.espTooOld).length, 150 - 64);
+    t.equal(all.filter((frame) => meet(small, frame).fate === Fate.espTooOld).length, 150 - 64);
   }
 });
 
@@ -85,8 +85,7 @@ for (const target of TARGETS) {
   const { name, mode, outer, suite, esp, udp } = target;
   t.test(`RFC 4303 3.4.4.2: a bit changed in each byte: ${name}`, { skip: made.skip }, async (t) => {
     for (const esn of [false, true]) {
-      const sealed = seal(target, 2, esn);
-      const [frame, next] = sealed as [Uint8Array, Uint8Array];
+      const [frame, next] = seal(target, 2, esn) as [Uint8Array, Uint8Array];
       const rig = opening(target, esn);
       const wrong: string[] = [];
       let tried = 0;
@@ -95,10 +94,9 @@ for (const target of TARGETS) {
           const changed = frame.slice();
           changed[byte] = (changed[byte] as number) ^ bit;
           const out = meet(rig, changed);
-          tried++;
+          if (byte >= esp + SEQUENCE) tried++;
           if (byte < esp + SEQUENCE) {
             // An SPI that no rule has.
-            tried--;
             if (out.fate !== MISS || hex(out.frame) !== hex(changed)) wrong.push(`SPI ${byte}: ${out.fate}`);
           } else if (byte === esp + 7 && bit === 1) {
             // Number 0 is nobody's.

@@ -97,11 +97,23 @@ const CASES: readonly Case[] = [
   { name: "RFC 4301 8.1: DF set", packet: v4("id=9"), settings: { df: "set" }, expect: { df: 1, id: 0 } },
   { name: "RFC 4301 8.1: DF cleared", packet: v4("flags='DF',id=9"), settings: { df: "clear" }, expect: { df: 0 } },
   { name: "RFC 4301 8.1: DF cleared for IPv6", packet: v6(""), settings: { df: "clear" }, expect: { df: 0 } },
+  {
+    name: "RFC 4303 3.1.2: a frame of 9,216 bytes in a tunnel",
+    packet: v4("id=9").replace("b'inside'", "b'j'*9174"),
+    expect: { behind: 0 },
+    mode: NATT,
+    outer: 6,
+  },
   { name: "RFC 6864 4: identification", packet: v4("id=9"), expect: { df: 0 }, times: 8 },
   {
     name: "RFC 4303 3.3.4: a fragment is carried by a tunnel",
     packet: v4("flags='MF',frag=3,id=9"),
     expect: { df: 0, mf: 0 },
+  },
+  {
+    name: "RFC 4303 3.3.4: an IPv6 fragment is carried by a tunnel",
+    packet: v6("hlim=9").replace("/UDP", "/IPv6ExtHdrFragment(offset=5,m=1,id=7)/UDP"),
+    expect: { df: 1, mf: 0 },
   },
   {
     name: "RFC 4303 3.1.1: transport mode keeps the header",

@@ -4,7 +4,7 @@ import t from "tap";
 import { Fate } from "../../src/reason.js";
 import { Next } from "../../src/table/rule.js";
 import { EspMode } from "../../src/table/sa.js";
-import { dec, failuresOf, fates, frames, saOf } from "./esp-rig.js";
+import { dec, enc, failuresOf, fates, frames, saOf } from "./esp-rig.js";
 import { ETHER, hex } from "./tunnel-frames.js";
 import { ip4, mac, TunnelRig } from "./tunnel-rig.js";
 
@@ -15,6 +15,9 @@ const HOST4 = "IP(src='10.0.0.1',dst='192.0.2.2',ttl=9)";
 const NAT4 = "IP(src='198.51.100.7',dst='192.0.2.2',ttl=9)";
 const HOST6 = "IPv6(src='fd00::1',dst='2001:db8::2',hlim=9)";
 const NAT6 = "IPv6(src='2001:db8:77::7',dst='2001:db8::2',hlim=9)";
+/** The frame with another IP length, and what stands in it as it is. */
+const longer = (packet: string, length: number) =>
+  `(lambda p: (setattr(p[IP], 'len', ${length}), delattr(p[IP], 'chksum'), p)[2])(Ether(bytes(${packet})))`;
 const UDP4500 = "UDP(sport=4500,dport=4500)";
 const INSIDE = "IP(src='10.3.0.1',dst='10.4.0.1')/UDP(sport=7,dport=9,chksum=0x1234)/Raw(b'inside')";
 
@@ -22,6 +25,8 @@ interface Translated {
   readonly load: string;
   readonly protocol: number;
   readonly ipv6?: boolean;
+  /** Of the IP packet that comes out, where scapy would have another. */
+  readonly length?: number;
 }
 /** A datagram whose sum from the translated address comes to zero: sent as 0xffff (RFC 768). */
 const ZERO = `(lambda u: u/Raw(struct.pack('!H', IP(bytes(${NAT4}/u/Raw(bytes(2))))[UDP].chksum)))(UDP(sport=7,dport=9))`;
@@ -34,6 +39,12 @@ const TRANSLATED: Readonly<Record<string, Translated>> = {
   "UDP whose checksum comes to zero": { load: ZERO, protocol: 17 },
   ICMP: { load: "ICMP()/Raw(b'ping')", protocol: 1 },
   "another protocol": { load: "Raw(b'whatever is in it')", protocol: 132 },
+  "UDP with TFC padding behind it (RFC 4303 2.7)": {
+    load: "UDP(sport=7,dport=9,len=12)/Raw(b'data')/Padding(b'padding')",
+    protocol: 17,
+    // What UDP does not count stays behind it: harmless, and its checksum leaves it out.
+    length: 39,
+  },
   "TCP over IPv6": { load: "TCP(sport=7,dport=9)/Raw(b'odd')", protocol: 6, ipv6: true },
   "UDP over IPv6": { load: "UDP(sport=7,dport=9)/Raw(b'even')", protocol: 17, ipv6: true },
 };
@@ -46,14 +57,14 @@ const keepalive = (ip: string, port = 4500) => `${ip}/UDP(sport=4500,dport=${por
 
 const made = frames({
   ...Object.fromEntries(
-    Object.entries(TRANSLATED).flatMap(([name, { load, protocol, ipv6 = false }]) => {
+    Object.entries(TRANSLATED).flatMap(([name, { load, protocol, ipv6 = false, length: total = 0 }]) => {
       const [host, nat] = ipv6 ? [HOST6, NAT6] : [HOST4, NAT4];
       const proto = (ip: string) => ip.replace(")", `,${ipv6 ? "nh" : "proto"}=${protocol})`);
       const length = ipv6 ? 40 : 20;
       const inside = `bytes(${proto(host)}/${load})[${length}:]`;
       return [
         [name, `${ETHER}/into_udp(${nat}/esp(${inside},nh=${protocol}))`],
-        [`${name} out`, `${ETHER}/${proto(nat)}/${load}`],
+        [`${name} out`, total === 0 ? `${ETHER}/${proto(nat)}/${load}` : longer(`${ETHER}/${proto(nat)}/${load}`, total)],
       ];
     }),
   ),
@@ -81,6 +92,8 @@ const made = frames({
   "plain padded": `${ETHER}/${NAT4}/esp(${INSIDE})/Padding(b'p'*9)`,
   "TCP cut short": `${ETHER}/into_udp(${NAT4}/esp(b'x'*19,nh=6))`,
   "UDP cut short": `${ETHER}/into_udp(${NAT4}/esp(b'x'*7,nh=17))`,
+  "UDP longer than there is": `${ETHER}/into_udp(${NAT4}/esp(UDP(sport=7,dport=9,len=13,chksum=1)/Raw(b'data'),nh=17))`,
+  "UDP shorter than its header": `${ETHER}/into_udp(${NAT4}/esp(UDP(sport=7,dport=9,len=7,chksum=1)/Raw(b'data'),nh=17))`,
 });
 const frame = (name: string) => made.frames.get(name) as Uint8Array;
 const arrival = (name: string, port = 0) => ({ frame: frame(name), port });
@@ -100,7 +113,7 @@ for (const name of Object.keys(TRANSLATED)) {
 }
 
 t.test("RFC 3948 3.1.2: what is too short for its checksum is dropped", { skip: made.skip }, async (t) => {
-  for (const name of ["TCP cut short", "UDP cut short"]) {
+  for (const name of ["TCP cut short", "UDP cut short", "UDP longer than there is", "UDP shorter than its header"]) {
     const rig = opening(EspMode.transportNatt);
     t.same([fates(rig.receive(arrival(name))), failuresOf(rig, 1)], [[Fate.espPayload], { payload: 1 }], name);
   }
@@ -126,6 +139,9 @@ t.test("RFC 3948 2.2: IKE takes the miss path, as it is; so does an SPI of nobod
     t.same([out?.fate, hex(out?.frame)], [MISS, hex(frame(name))], name);
   }
   t.match(rig.table.get(1n)?.counters, { inPackets: 0 });
+  // An empty ipsec_match: is such a packet.
+  rig.add(2, { header: { kind: "esp", spi: 0, sn: 0 } }, enc());
+  t.same(fates(rig.receive(arrival("IKE 4"), arrival("IKE 6"), arrival("another SPI"))), [MISS, MISS, OK]);
 });
 
 t.test("RFC 3948 2.3: a keepalive is consumed", { skip: made.skip }, async (t) => {

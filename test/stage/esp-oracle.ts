@@ -84,15 +84,3 @@ print(json.dumps(out))
   if (done.status !== 0) throw new Error(done.stderr);
   return JSON.parse(done.stdout) as T;
 }
-
-/** The value of an expression over `p` (the frame, read by scapy) for each frame. */
-export function judge<T>(frames: readonly Uint8Array[], expression: string): T[] {
-  const code = `out = []
-for h in asked:
-    p = Ether(bytes.fromhex(h))
-    out.append(${expression})`;
-  return oracle(
-    code,
-    frames.map((frame) => Buffer.from(frame).toString("hex")),
-  );
-}

@@ -17,8 +17,6 @@ export const SUITES: readonly number[] = Array.from({ length: SuiteBits.count },
 /** AES-128-GCM with 16 bytes of ICV. */
 export const GCM16 = 8;
 export const SPI = 0x100;
-export const IV = 8;
-export const HEADER = 8;
 
 export const icvOf = (suite: number): number => 8 + 4 * (suite >> 2);
 

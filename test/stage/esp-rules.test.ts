@@ -121,6 +121,30 @@ t.test("ESP in ESP, both ways", { skip: made.skip }, async (t) => {
   }
 });
 
+t.test("eight tunnels of ESP in UDP over IPv6, around a packet; a ninth is one too many", { skip: made.skip }, async (t) => {
+  const rig = new TunnelRig();
+  const spis = Array.from({ length: 9 }, (_, n) => 0x200 + n);
+  rig.add(1, { ip: to4("10.1.0.1") }, enc(EspMode.tunnelNatt, GCM16, spis[0], OUTER6), Next.recirculate, { esn: true });
+  for (let n = 1; n < 8; n++) {
+    const next = n === 7 ? Next.forward : Next.recirculate;
+    rig.add(n + 1, { tunnelId: BigInt(n) }, enc(EspMode.tunnelNatt, GCM16, spis[n], OUTER6), next, { esn: true });
+  }
+  const out = rig.receive(...at("plain", "six", "plain"));
+  t.same(fates(out), [OK, MISS, OK]);
+  const opened = oracle<string[]>(
+    `out = []
+for h in asked['frames']:
+    p = Ether(bytes.fromhex(h)).payload
+    for spi in asked['spis']: p = opened(p, ${GCM16}, spi, True, 0, True)
+    out.append(bytes(p).hex())`,
+    { frames: [out[0], out[2]].map((one) => hex(one?.frame)), spis: spis.slice(0, 8).reverse() },
+  );
+  t.same(opened, new Array(2).fill(hex(frame("plain").subarray(OUTER_IP))));
+  const more = new TunnelRig();
+  more.add(1, {}, enc(EspMode.tunnelNatt, GCM16, spis[8], OUTER6), Next.recirculate);
+  t.same(fates(more.receive(...at("plain"))), [Fate.tooManyTunnels]);
+});
+
 t.test("a failed decryption ends there: no later rule of its chain sees it", { skip: made.skip }, async (t) => {
   const rig = new TunnelRig();
   rig.add(1, {}, dec(), Next.recirculate);

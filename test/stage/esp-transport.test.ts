@@ -66,7 +66,21 @@ const CUT = {
   "nine extension headers": `${V6}/${Array.from({ length: 9 }, () => OPTIONS).join("/")}/${LOAD}`,
   "a fragment behind hop-by-hop options": `${V6}/${HBH}/IPv6ExtHdrFragment(m=1,id=5)/${LOAD}/Raw(b'x'*2)`,
 };
+const NATT = {
+  "IPv4 with options, in UDP": `${V4},options=[IPOption_RR(),IPOption_NOP()])`,
+  "IPv6 with a fragment header, in UDP": `${V6}/${ATOMIC}`,
+};
 const made = frames({
+  ...Object.fromEntries(
+    Object.entries(NATT).flatMap(([name, outside]) => {
+      const inside = `bytes(${outside}/${LOAD})[len(${outside}):]`;
+      return [
+        [name, `${ETHER}/${outside}/${LOAD}`],
+        [`${name} inside`, inside],
+        [`${name} esp`, `${ETHER}/into_udp(${outside}/esp(${inside},nh=17))`],
+      ];
+    }),
+  ),
   "options 0": `${ETHER}/${V6}/${HBH}/${OPTIONS}/esp(bytes(${V6}/${LOAD})[40:],nh=17)`,
   "options 0 out": `${ETHER}/${V6}/${HBH}/${OPTIONS}/UDP(bytes(${V6}/${LOAD})[40:])`,
   "options 1": `${ETHER}/${V6}/${HBH}/${OPTIONS}/esp(${V4})/${LOAD})`,
@@ -125,6 +139,32 @@ PLACES.forEach(({ name, next }, i) => {
     back.add(1, {}, dec(EspMode.transport));
     const again = back.receive({ frame: ours, port: 0 })[0];
     if (next !== 59) t.same([again?.fate, hex(again?.frame.subarray(IP))], [Fate.tunneled, packet], "both ours");
+  });
+});
+
+t.test("RFC 3948 3.1: ESP in UDP behind options, both ways", { skip: made.skip }, async (t) => {
+  const names = Object.keys(NATT);
+  const ours = names.map((name) => {
+    const rig = new TunnelRig();
+    rig.add(1, {}, enc(EspMode.transportNatt));
+    return rig.receive({ frame: frame(name), port: 0 })[0]?.frame as Uint8Array;
+  });
+  const opened = oracle<string[]>(
+    `out = []
+for h in asked:
+    ip = bytes.fromhex(h)
+    out.append(bytes(plain(out_of_udp(checked((IP if ip[0] >> 4 == 4 else IPv6)(ip))))).hex())`,
+    ours.map((one) => hex(one.subarray(IP))),
+  );
+  names.forEach((name, i) => {
+    const inside = hex(frame(`${name} inside`));
+    t.equal(opened[i]?.slice(0, inside.length), inside, name);
+    for (const sealed of [ours[i] as Uint8Array, frame(`${name} esp`)]) {
+      const rig = new TunnelRig();
+      rig.add(1, {}, dec(EspMode.transportNatt));
+      const out = rig.receive({ frame: sealed, port: 0 })[0];
+      t.same([out?.fate, hex(out?.frame)], [Fate.tunneled, hex(frame(name))], name);
+    }
   });
 });
 

@@ -31,8 +31,8 @@ export function scapy(expressions: Readonly<Record<string, string>>, preamble = 
     maxBuffer: 1 << 28,
   });
   const said = python.stderr?.toString().trim().split("\n").at(-1) ?? "";
-  if (python.error !== undefined || said.includes("No module named 'scapy'")) {
-    return { skip: "needs /usr/bin/python3 with scapy (python3-scapy)", frames: new Map() };
+  if (python.error !== undefined || /No module named '(scapy|cryptography)/.test(said)) {
+    return { skip: "needs /usr/bin/python3 with scapy (python3-scapy, python3-cryptography)", frames: new Map() };
   }
   if (python.status !== 0) throw new Error(`scapy: ${said}`);
   const hex = JSON.parse(python.stdout.toString()) as Record<string, string>;
