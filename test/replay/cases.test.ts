@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
 import { noScapy } from "../port/rig.js";
-import { type Opened, opened, type Suite } from "../stage/esp-opened.js";
+import { type Opened, opened, type Suite } from "../stage/esp-receiver.js";
 import { PCAPS, type Report, records, run } from "./run.js";
 
 const SCRIPT = join(PCAPS, "make-cases.py");

@@ -5,7 +5,7 @@ import t from "tap";
 import { Fate, REASONS } from "../../src/reason.js";
 import { type IpMatch, Next, type Tunnel } from "../../src/table/rule.js";
 import { Action } from "../../src/table/session.js";
-import { opened, suiteOf } from "./esp-opened.js";
+import { opened, suiteOf } from "./esp-receiver.js";
 import { PipelineRig } from "./pipeline-rig.js";
 import { scapy } from "./scapy.js";
 import { geneveEncap, hex, INSIDE, OUTER4, OUTER6 } from "./tunnel-frames.js";
@@ -46,6 +46,7 @@ const made = scapy(
       [`double ${n}`, `${ETHER}/${sealed(SPI.near, sealed(SPI.inner, data(n), n), n)}`],
     ]),
   ),
+  "from scapy.layers.ipsec import SecurityAssociation",
 );
 const frame = (name: string) => Buffer.from(made.frames.get(name) as Uint8Array);
 const name = (fate: Fate) => REASONS[fate]?.name;

@@ -20,13 +20,13 @@ import { allocateRules } from "../../src/table/rule-memory.js";
 import { RuleStatus, RuleTable } from "../../src/table/rule-table.js";
 import { SaLookup } from "../../src/table/sa-lookup.js";
 import { allocateSas } from "../../src/table/sa-memory.js";
-import { SaTable } from "../../src/table/sa-table.js";
+import type { SaTable } from "../../src/table/sa-table.js";
 import { allocateSessions } from "../../src/table/session-memory.js";
 import { compile } from "../../src/tunnel/compile.js";
 import { Pipeline } from "../../src/worker/pipeline.js";
 import { open } from "../table/open-table.js";
 import { type Arrival, FACTS, load, NEXT_HOPS, newRing } from "./device.js";
-import { ruleOf } from "./tunnel-rig.js";
+import { newSas, ruleOf } from "./tunnel-rig.js";
 
 export interface Sent {
   readonly port: number;
@@ -44,8 +44,9 @@ export const REASSEMBLY: ReassemblyOptions = { memory: 1 << 20, timeout: 30_000,
 
 export class PipelineRig {
   readonly rules: RuleTable;
-  readonly sas: SaTable;
   readonly sessions;
+  readonly saMemory = allocateSas(64, 1);
+  readonly sas: SaTable;
   readonly counters = new Counters(new SharedArrayBuffer(Counters.size(FACTS.length)), FACTS.length);
   readonly #words: Int32Array;
   readonly #burst = new Burst(new Frames(new ArrayBuffer(Frames.size(POSITIONS) + REASSEMBLY.memory)));
@@ -54,20 +55,16 @@ export class PipelineRig {
   now = 1_000_000;
 
   constructor({ mtu = {}, icmpRate = 1e6, reassembly = REASSEMBLY }: PipelineOptions = {}) {
-    const memory = allocateRules(64, 1, hashKey(new Uint8Array(12).fill(7)), 64);
-    const saMemory = allocateSas(64, 1);
-    this.sas = new SaTable(saMemory, {
-      random: (n) => new Uint8Array(n).fill(0x5a),
-      fingerprint: (key) => Buffer.from(key).toString("hex"),
-    });
+    const memory = allocateRules(64, 1, hashKey(new Uint8Array(12).fill(7)));
     const routes = new Routes([]);
     const { table, words, lookup } = open(allocateSessions(64, 1, hashKey(new Uint8Array(12).fill(9))));
     this.sessions = table;
     this.#words = words;
+    this.sas = newSas(this.saMemory);
     this.rules = new RuleTable(memory, new Grace(words, 1), {
+      sas: this.sas,
       compile: (rule, record) => compile(rule, record, routes),
       failClosed: 60_000,
-      sas: this.sas,
     });
     const topology = new Topology(FACTS.map((facts, port) => ({ ...facts, mtu: mtu[port] })));
     this.#pipeline = new Pipeline(
@@ -80,7 +77,7 @@ export class PipelineRig {
         1,
         { icmpRate },
         { ...reassembly, fates: this.counters.fates },
-        { sas: new SaLookup(saMemory, 0), aead: openAead("openssl", this.#burst.frames.bytes) },
+        { sas: new SaLookup(this.saMemory, 0), aead: openAead("openssl", this.#burst.frames.bytes) },
       ),
       lookup,
       newRing(),

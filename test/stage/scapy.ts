@@ -8,11 +8,15 @@ export interface ScapyFrames {
   readonly frames: ReadonlyMap<string, Uint8Array>;
 }
 
-/** @param expressions name → Python expression of a packet, or of a list of packets ("name/0", "name/1", …) */
-export function scapy(expressions: Readonly<Record<string, string>>): ScapyFrames {
+/**
+ * @param expressions name → Python expression of a packet, or of a list of packets ("name/0", "name/1", …)
+ * @param preamble what they use besides scapy
+ */
+export function scapy(expressions: Readonly<Record<string, string>>, preamble = ""): ScapyFrames {
   const script = [
     "import json, sys, logging; logging.getLogger('scapy').setLevel(logging.ERROR)",
-    "from scapy.all import *; from scapy.contrib.mpls import MPLS; from scapy.contrib.geneve import GENEVE, GeneveOptions; from scapy.layers.ipsec import AH, ESP, SecurityAssociation",
+    "from scapy.all import *; from scapy.contrib.mpls import MPLS; from scapy.contrib.geneve import GENEVE, GeneveOptions; from scapy.layers.ipsec import AH, ESP",
+    preamble,
     "out = {}",
     "for name, text in json.load(sys.stdin).items():",
     "    made = eval(text)",

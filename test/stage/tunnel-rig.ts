@@ -16,7 +16,7 @@ import { RuleLookup } from "../../src/table/rule-lookup.js";
 import { allocateRules } from "../../src/table/rule-memory.js";
 import { RuleStatus, RuleTable } from "../../src/table/rule-table.js";
 import { SaLookup } from "../../src/table/sa-lookup.js";
-import { allocateSas } from "../../src/table/sa-memory.js";
+import { allocateSas, type SaMemory } from "../../src/table/sa-memory.js";
 import { SaTable } from "../../src/table/sa-table.js";
 import { compile } from "../../src/tunnel/compile.js";
 import { type Arrival, load, topology } from "./device.js";
@@ -34,17 +34,16 @@ export class TunnelRig {
   fill = 0xa5;
   readonly stage: TunnelStage;
   readonly sas: SaTable;
+  readonly saMemory: SaMemory;
   readonly #burst = new Burst(new Frames(new ArrayBuffer(Frames.size(BURST))));
 
   constructor(routes: readonly Route[] = [], failClosed = 60_000, capacity = 64, aead: AeadName = "openssl") {
     const memory = allocateRules(capacity, 1, hashKey(new Uint8Array(12).fill(7)), capacity);
     const saMemory = allocateSas(capacity, 1);
+    this.saMemory = saMemory;
     const words = new Int32Array(new SharedArrayBuffer(wordsSize(1)));
     const table = new Routes(routes);
-    this.sas = new SaTable(saMemory, {
-      random: (n) => new Uint8Array(n).fill(0x5a),
-      fingerprint: (key) => Buffer.from(key).toString("hex"),
-    });
+    this.sas = newSas(saMemory);
     this.table = new RuleTable(memory, new Grace(words, 1), {
       compile: (rule, record) => compile(rule, record, table),
       failClosed,
@@ -73,6 +72,14 @@ export class TunnelRig {
       frame: burst.frames.bytes.slice(burst.offset[i], (burst.offset[i] as number) + (burst.length[i] as number)),
     }));
   }
+}
+
+/** IVs are numbers XOR 0x5a5a…. */
+export function newSas(memory: SaMemory): SaTable {
+  return new SaTable(memory, {
+    random: (n) => new Uint8Array(n).fill(0x5a),
+    fingerprint: (key) => Buffer.from(key).toString("hex"),
+  });
 }
 
 export function ruleOf(
