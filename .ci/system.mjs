@@ -25,8 +25,16 @@ const TEST = {
   "libcap2-bin": "capsh",
   "python3-grpcio": "/usr/lib/python3/dist-packages/grpc/__init__.py",
   iperf3: "iperf3",
-  // The package starts a service of the whole machine: unasked only where, as in containers, a policy keeps services from that.
-  ...(existsSync("/usr/sbin/policy-rc.d") ? { "openvswitch-switch": "ovs-vswitchd" } : {}),
+  // These start a service of the whole machine: unasked only where, as in containers, a policy keeps services from that.
+  ...(existsSync("/usr/sbin/policy-rc.d")
+    ? {
+        "openvswitch-switch": "ovs-vswitchd",
+        "charon-systemd": "charon-systemd",
+        "strongswan-swanctl": "swanctl",
+        "libcharon-extra-plugins": "/usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so",
+        "libstrongswan-standard-plugins": "/usr/lib/ipsec/plugins/libstrongswan-openssl.so",
+      }
+    : {}),
 };
 
 /** With these the addon does more: the fastest of the AEAD providers. */

@@ -3,6 +3,7 @@
 import { Command } from "commander";
 import { aeadBenches } from "./aead.js";
 import { controlBenches } from "./control/main.js";
+import { espBenches } from "./esp.js";
 import { memoryBenches } from "./memory.js";
 import type { Bench } from "./result.js";
 import { tunnelBenches } from "./tunnel.js";
@@ -15,7 +16,14 @@ interface Options {
   seconds: string;
 }
 
-const benches: readonly Bench[] = [...memoryBenches, ...tunnelBenches, ...aeadBenches, vethBench, ...controlBenches];
+const benches: readonly Bench[] = [
+  ...memoryBenches,
+  ...tunnelBenches,
+  ...aeadBenches,
+  ...espBenches,
+  vethBench,
+  ...controlBenches,
+];
 
 const options = new Command("bench")
   .description("Measures Sluice on this machine; compare only numbers of one run.")

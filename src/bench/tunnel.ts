@@ -5,6 +5,7 @@
 // `memory/rules/…`: what matching costs: 10 rules of 10 shapes, and 65,536 of the same shapes.
 
 import { randomBytes } from "node:crypto";
+import { openAead } from "../aead/choose.js";
 import { DEFAULTS } from "../config/defaults.js";
 import { createCore } from "../main/core.js";
 import { BURST, Burst } from "../memory/burst.js";
@@ -20,19 +21,22 @@ import { type NewRule, Next, type RuleMatch, type Tunnel } from "../table/rule.j
 import { RuleLookup } from "../table/rule-lookup.js";
 import { allocateRules } from "../table/rule-memory.js";
 import { RuleStatus, RuleTable } from "../table/rule-table.js";
+import { SaLookup } from "../table/sa-lookup.js";
+import { allocateSas } from "../table/sa-memory.js";
+import { SaTable } from "../table/sa-table.js";
 import { compile } from "../tunnel/compile.js";
 import { benchConfig } from "./config.js";
 import { forwardingRates } from "./memory.js";
 import { type Bench, type BenchOptions, type Result, result } from "./result.js";
 
-type Size = number | "imix";
+export type Size = number | "imix";
 
 const FLOWS = 32_768;
 const MANY = 10_000;
 const FCS = 4;
 const IMIX = [64, 64, 64, 64, 64, 64, 64, 594, 594, 594, 594, 1518];
-const OUTER = { source: Uint8Array.of(192, 0, 2, 1), destination: Uint8Array.of(192, 0, 2, 2) };
-const SIZES: readonly Size[] = [64, 512, 1400, "imix"];
+export const OUTER = { source: Uint8Array.of(192, 0, 2, 1), destination: Uint8Array.of(192, 0, 2, 2) };
+export const SIZES: readonly Size[] = [64, 512, 1400, "imix"];
 
 interface Scenario {
   readonly name: string;
@@ -52,14 +56,14 @@ const geneve = (n: number): Tunnel => ({
   options: [],
 });
 const vxlan = (n: number): Tunnel => ({ kind: "vxlan-encap", outer: OUTER, vni: n + 1, innerMac: {} });
-const rule = (id: number, match: RuleMatch, tunnel: Tunnel, next = Next.forward): NewRule => ({
+export const rule = (id: number, match: RuleMatch, tunnel: Tunnel, next = Next.forward): NewRule => ({
   id: BigInt(id),
   match,
   next,
   tunnel,
   settings: DEFAULTS.tunnel,
 });
-const toHost = (n: number): RuleMatch => ({ ip: { ipv6: false, destination: { address: destination(n), length: 32 } } });
+export const toHost = (n: number): RuleMatch => ({ ip: { ipv6: false, destination: { address: destination(n), length: 32 } } });
 const toOuter = { ipv6: false, destination: { address: OUTER.destination, length: 32 } };
 const inGeneve = (n: number): RuleMatch => ({ ip: toOuter, header: { kind: "geneve", vni: n + 1, protocol: 0 } });
 const inVxlan = (n: number): RuleMatch => ({ ip: toOuter, header: { kind: "vxlan", vni: n + 1 } });
@@ -111,7 +115,7 @@ async function measure(name: string, scenario: Scenario, size: Size, count: numb
 }
 
 /** UDP flows to the destinations in random order; a frame matches the rule of its destination. */
-function innerFrames(size: Size, destinations: number): Uint8Array[] {
+export function innerFrames(size: Size, destinations: number): Uint8Array[] {
   // A source is at most a few dozen megabytes.
   const flows = size === 64 ? FLOWS : 4096;
   return Array.from({ length: flows }, (_, k) => {
@@ -141,23 +145,27 @@ interface LocalStage {
 
 /** A tunnel stage on this thread. */
 function localStage(rules: readonly NewRule[]): LocalStage {
-  const memory = allocateRules(rules.length, 1, hashKey(randomBytes(12)));
+  const memory = allocateRules(rules.length, 1, hashKey(randomBytes(12)), rules.length);
+  const sas = allocateSas(rules.length, 1);
   const routes = new Routes([]);
   const words = new Int32Array(new SharedArrayBuffer(wordsSize(1)));
   const table = new RuleTable(memory, new Grace(words, 1), {
     compile: (one, record) => compile(one, record, routes),
     failClosed: 0,
+    sas: new SaTable(sas, { random: randomBytes, fingerprint: (key) => key.join() }),
   });
   for (const one of rules) {
     if (table.add(one, 0) !== RuleStatus.done) throw new Error(`rule ${one.id} was refused`);
   }
   const topology = new Topology(benchConfig(1, 1).ports);
-  const stage = new TunnelStage(new RuleLookup(memory, 0), routes, topology, 0, 1);
-  return { stage, burst: new Burst(new Frames(new ArrayBuffer(Frames.size(BURST)))) };
+  const burst = new Burst(new Frames(new ArrayBuffer(Frames.size(BURST))));
+  const ipsec = { sas: new SaLookup(sas, 0), aead: openAead("openssl", burst.frames.bytes) };
+  const stage = new TunnelStage(new RuleLookup(memory, 0), routes, topology, 0, 1, undefined, undefined, ipsec);
+  return { stage, burst };
 }
 
 /** What comes out of the tunnels for each frame. */
-function through(rules: readonly NewRule[], frames: readonly Uint8Array[]): Uint8Array[] {
+export function through(rules: readonly NewRule[], frames: readonly Uint8Array[]): Uint8Array[] {
   const { stage, burst } = localStage(rules);
   return frames.map((frame) => {
     run(stage, burst, [frame]);

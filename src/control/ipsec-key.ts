@@ -42,7 +42,7 @@ function sasIn(ipsec: Ipsec): readonly IPSecSAParams[] {
   return ipsec?.value.ipsecSa === undefined ? [] : [ipsec.value.ipsecSa];
 }
 
-/** Its first half becomes what the characters stand for, its second half zeros. No string is made of them: those cannot be wiped. */
+/** Its first half becomes what the characters stand for. No string is made of them: those cannot be wiped. */
 function decode(field: Buffer, at: string): Buffer {
   if (field.some((character) => digit(character) < 0)) {
     throw invalidKey(`${at} has ${field.length} bytes, as many as hexadecimal characters would be, and is not hexadecimal`);
@@ -51,7 +51,6 @@ function decode(field: Buffer, at: string): Buffer {
   for (let i = 0; i < length; i++) {
     field[i] = (digit(field[2 * i] as number) << 4) | digit(field[2 * i + 1] as number);
   }
-  field.fill(0, length);
   return field.subarray(0, length);
 }
 

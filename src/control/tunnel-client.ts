@@ -2,7 +2,14 @@
 
 import type { ChannelCredentials, ClientOptions, ClientReadableStream, ClientWritableStream, ServiceError } from "@grpc/grpc-js";
 import { Metadata } from "@grpc/grpc-js";
-import { type Sa, type SaPage, type TunnelOptions, TunnelsClient, type VxlanTunnelRequest } from "./gen/sluice_tunnel.js";
+import {
+  type Sa,
+  type SaPage,
+  type TunnelOptions,
+  TunnelsClient,
+  type VxlanTunnelRequest,
+  type VxlanTunnels,
+} from "./gen/sluice_tunnel.js";
 import {
   AddTunnelStatus,
   type CreateIpTunnelResponses,
@@ -117,6 +124,14 @@ export class TunnelCalls {
     return this.#pages<IpTunnelStatsResponses, IpTunnelStatsResponse>(
       () => this.#standard.getAllIpTunnelsStats(PAGED, new Metadata()),
       ({ responses }) => responses,
+    );
+  }
+
+  /** VXLAN tunnels in the words of sluice.v1. */
+  vxlanPages(): AsyncGenerator<VxlanTunnelRequest[]> {
+    return this.#pages<VxlanTunnels, VxlanTunnelRequest>(
+      () => this.#own.getAllVxlanTunnels(PAGED, new Metadata()),
+      ({ tunnels }) => tunnels,
     );
   }
 

@@ -13,7 +13,8 @@ import {
   type IpTunnelStatsResponse,
 } from "./gen/tunneloffload.js";
 import { invalidTunnelId } from "./tunnel-fault.js";
-import { fromRule, MAX_OPTIONS, type TunnelNames } from "./tunnel-rule.js";
+import { MAX_OPTIONS } from "./tunnel-geneve.js";
+import { fromRule, type TunnelNames } from "./tunnel-rule.js";
 
 export const CAPABILITIES: CapabilityResponse = {
   matchCapabilities: {

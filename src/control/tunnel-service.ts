@@ -76,9 +76,11 @@ type Handlers = Omit<IpTunnelServiceServer, "createIpTunnel" | "getAllIpTunnels"
 
 /** The message as it came is overwritten: the request that is made of it is the only place that has its keys. */
 function decodeOnce(message: Buffer): IpTunnelRequest {
-  const request = IpTunnelRequest.decode(message);
-  message.fill(0);
-  return request;
+  try {
+    return IpTunnelRequest.decode(message);
+  } finally {
+    message.fill(0);
+  }
 }
 
 const encoded = { responseSerialize: (message: Buffer) => message };

@@ -9,20 +9,10 @@ import { SluiceError } from "../errors.js";
 import { isDecap, type NewRule, sasOf, type TunnelSettings } from "../table/rule.js";
 import { RuleStatus, type RuleTable } from "../table/rule-table.js";
 import type { SaKeys, SaRef } from "../table/sa.js";
-import { Operation } from "./gen/tunneloffload.js";
 import { wipeKeys } from "./ipsec-key.js";
-import {
-  alreadyExists,
-  invalidCapabilities,
-  invalidField,
-  invalidTunnelId,
-  missingFields,
-  TunnelFault,
-  tableFull,
-  unavailable,
-} from "./tunnel-fault.js";
-import { merge } from "./tunnel-merge.js";
-import { fromRule, type TunnelNames, type TunnelRequest, toRule } from "./tunnel-rule.js";
+import { invalidCapabilities, invalidField, TunnelFault, tableFull, unavailable } from "./tunnel-fault.js";
+import { exists, Plan, type Step, unknownId, unknownMatch } from "./tunnel-plan.js";
+import type { TunnelNames, TunnelRequest } from "./tunnel-rule.js";
 
 /** As many requests as the table has records for beyond its capacity (rule-memory.ts). */
 export const BATCH = 64;
@@ -47,11 +37,6 @@ export interface TunnelWriterOptions {
   readonly now: () => number;
   readonly log: Pick<BaseLogger, "warn">;
 }
-
-type Step =
-  | { readonly kind: "create" | "update"; readonly rule: NewRule }
-  | { readonly kind: "delete"; readonly id: bigint }
-  | TunnelFault;
 
 export class TunnelWriter {
   #last: Promise<unknown> = Promise.resolve();
@@ -199,72 +184,6 @@ export class TunnelWriter {
   }
 }
 
-/** The table as it will be when the steps so far are done. */
-class Plan {
-  /** Undefined: deleted. */
-  readonly #changed = new Map<bigint, NewRule | undefined>();
-  #size: number;
-  /** The most tunnels that there would be at any moment. */
-  peak: number;
-
-  constructor(private readonly options: Pick<TunnelWriterOptions, "rules" | "names">) {
-    this.#size = options.rules.size;
-    this.peak = this.#size;
-  }
-
-  add(request: TunnelRequest): Step {
-    try {
-      return this.#step(request);
-    } catch (error) {
-      if (error instanceof TunnelFault) return error;
-      throw error;
-    }
-  }
-
-  #step(request: TunnelRequest): Step {
-    const { tunnelId: id, operation } = request;
-    const { names } = this.options;
-    const before = id === 0n ? undefined : this.#get(id);
-    if (operation === Operation._CREATE) {
-      if (before !== undefined) throw exists(id);
-      this.#known(request);
-      const rule = toRule(request, names);
-      if (id !== 0n) this.#changed.set(id, rule);
-      this.peak = Math.max(this.peak, ++this.#size);
-      return { kind: "create", rule };
-    }
-    if (operation === Operation._NONE) {
-      throw missingFields("operation is _NONE: give _CREATE, _UPDATE or _DELETE");
-    }
-    if (operation !== Operation._UPDATE && operation !== Operation._DELETE) {
-      throw invalidField(`operation ${operation} is none of _CREATE (1), _UPDATE (2), _DELETE (3)`);
-    }
-    if (before === undefined) throw unknownId(id);
-    if (operation === Operation._DELETE) {
-      this.#changed.set(id, undefined);
-      this.#size--;
-      return { kind: "delete", id };
-    }
-    this.#known(request);
-    const vxlan = request.tunnel === undefined ? before.tunnel.kind === "vxlan-encap" : !isGeneveDecap(request.tunnel);
-    const rule = toRule(merge(fromRule(before, names, vxlan), request), names, before);
-    this.#changed.set(id, rule);
-    return { kind: "update", rule };
-  }
-
-  #get(id: bigint): NewRule | undefined {
-    return this.#changed.has(id) ? this.#changed.get(id) : this.options.rules.get(id)?.rule;
-  }
-
-  /** A tunnel_id that the request itself names; one that the tunnel had may be gone by now. */
-  #known({ matchCriteria }: TunnelRequest): void {
-    const id = matchCriteria?.tunnelId ?? 0n;
-    if (id !== 0n && this.#get(id) === undefined) {
-      throw unknownMatch(id);
-    }
-  }
-}
-
 function some(tunnels: readonly { readonly id: bigint }[]): string {
   const ids = tunnels.map(({ id }) => id);
   return ids.length > 4 ? `${ids.slice(0, 4).join(", ")} and ${ids.length - 4} more` : ids.join(", ");
@@ -284,25 +203,6 @@ function place(asked: NewRule, done: NewRule | undefined, placed: Map<SaKeys, Sa
     const ref = refs.get(sa.spi);
     if (!("slot" in sa) && ref !== undefined && "slot" in ref) placed.set(sa, ref);
   }
-}
-
-/** It may mean VXLAN: then a tunnel is merged with it in the API's words. */
-function isGeneveDecap(tunnel: NonNullable<TunnelRequest["tunnel"]>): boolean {
-  return tunnel.$case === "geneve" && tunnel.value.encapDecap?.$case === "geneveDecap";
-}
-
-function exists(id: bigint): TunnelFault {
-  return alreadyExists(`tunnel ${id} exists already: _UPDATE or _DELETE it, or choose another tunnel_id (0: the device does)`);
-}
-
-function unknownId(id: bigint): TunnelFault {
-  return invalidTunnelId(
-    id === 0n ? "tunnel_id is missing: give that of the tunnel" : `there is no tunnel ${id}: _CREATE it first`,
-  );
-}
-
-function unknownMatch(id: bigint): TunnelFault {
-  return invalidTunnelId(`match_criteria.tunnel_id ${id}: there is no such tunnel; create it first, in this stream or before`);
 }
 
 function clash({ settings }: NewRule): string {

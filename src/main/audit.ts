@@ -30,7 +30,7 @@ function tell(words: Int32Array, at: number, log: Log): void {
   const length = words[at + EspNotice.version] === 6 ? 16 : 4;
   const address = (from: number) => ipaddr.fromByteArray([...bytes.subarray(from, from + length)]).toString();
   const facts = {
-    spi: `0x${(words[at + EspNotice.spi] >>> 0).toString(16).padStart(8, "0")}`,
+    spi: `0x${(words[at + EspNotice.spi] >>> 0).toString(16)}`,
     sequence: words[at + EspNotice.sequence] >>> 0,
     source: address(0),
     destination: address(16),

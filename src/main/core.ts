@@ -1,6 +1,6 @@
 // What every device is made of, live or in replay: shared memory, the session table over it, and a plan for each worker.
 
-import { createHash } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import type { Config } from "../config/config.js";
 import { Counters } from "../memory/counters.js";
 import { EventRing } from "../memory/event-ring.js";
@@ -20,12 +20,13 @@ import { allocateSessions } from "../table/session-memory.js";
 import { SessionTable } from "../table/session-table.js";
 import { compile } from "../tunnel/compile.js";
 import type { WorkerPlan } from "../worker/messages.js";
+import { IvFile, keyedFingerprint } from "./iv-state.js";
 
 export interface CoreOptions {
   /** Random bytes; from the seed in replay, so that a run can be repeated. */
   readonly random: (bytes: number) => Uint8Array;
   /** Those for IVs; absent: the same. */
-  readonly ivs?: (bytes: number) => Uint8Array;
+  readonly ivRandom?: (bytes: number) => Uint8Array;
   /** Milliseconds since the epoch at which the device's clock starts. */
   readonly now: number;
   readonly replay?: ReplayPlan;
@@ -39,6 +40,8 @@ export interface Core {
   readonly plans: readonly WorkerPlan[];
   /** By worker. */
   readonly counters: readonly Counters[];
+  /** With ipsec.ivState. */
+  readonly ivs: IvFile | undefined;
   /** Takes the connections that workers saw close out of the table (`sessions.tcpClose: device`). Call now and then. */
   removeClosed(now: number): void;
 }
@@ -69,17 +72,17 @@ export function createCore(config: Config, options: CoreOptions): Core {
   );
   const hopTunnels = config.nextHops.map(({ reach }) => ("tunnel" in reach ? BigInt(reach.tunnel) : undefined));
   const hopRules = new SharedArrayBuffer(Math.max(1, nextHops.length) * 4);
-  const sas = new SaTable(saMemory, {
-    random: options.ivs ?? options.random,
-    fingerprint: (key) => createHash("sha256").update(key).digest("hex"),
-  });
+  const live = options.replay === undefined;
+  const { ivState } = config.ipsec;
+  const ivs = live && ivState !== undefined ? new IvFile(ivState, { capacity: saMemory.keys }) : undefined;
+  const fingerprint = ivs?.fingerprint ?? keyedFingerprint(randomBytes(32));
+  const sas = new SaTable(saMemory, { random: options.ivRandom ?? options.random, fingerprint, ...(ivs && { ivs }) });
   const rules = new RuleTable(ruleMemory, new Grace(new Int32Array(words), workers), {
     compile: (rule, record) => compile(rule, record, table),
     failClosed: config.tunnels.failClosed * 1000,
     sas,
     watch: { ids: hopTunnels, slots: new Int32Array(hopRules) },
   });
-  const live = options.replay === undefined;
   const limited = ports.map((port) => ({ ...port, mtu: port.mtu ?? (live ? portMtu(port.driver) : undefined) }));
   // One fanout group per port; the number must be free in the network namespace, hence at random.
   const groups = new Uint16Array(options.random(ports.length * 2).slice().buffer);
@@ -116,6 +119,7 @@ export function createCore(config: Config, options: CoreOptions): Core {
     sessions,
     rules,
     sas,
+    ivs,
     plans,
     counters: plans.map((plan) => new Counters(plan.counters, ports.length)),
     removeClosed(now) {

@@ -16,6 +16,7 @@ import type { Command } from "../memory/worker-words.js";
 import { prepareFile } from "../port/file.js";
 import { type Prepared, prepareInterface } from "../port/interface.js";
 import { ClosedSessions } from "../table/closed.js";
+import type { SaTable } from "../table/sa-table.js";
 import { WorkerPool } from "../worker/pool.js";
 import { watchAudit } from "./audit.js";
 import { createCore } from "./core.js";
@@ -28,6 +29,8 @@ import { addUp, type DeviceTotals, statsResponse } from "./stats.js";
 const GRACE = 2000;
 /** Milliseconds between two looks at what workers saw close. */
 const CLOSED_PERIOD = 20;
+/** Milliseconds between two looks for sequence numbers to reserve (ipsec.ivState). */
+const EXTEND_PERIOD = 100;
 /** Milliseconds between two looks for deleted tunnels that need not keep their chain closed any more. */
 const RULES_PERIOD = 1000;
 
@@ -74,7 +77,14 @@ export async function startDevice(config: Config, log: Log): Promise<Device> {
       },
       report: ({ worker, message }) => log.error({ worker }, message),
     });
-    undo.push(() => core.sas.close());
+    const { sas, ivs } = core;
+    undo.push(() => {
+      // No worker runs any more.
+      sas.settle();
+      ivs?.close();
+      sas.close();
+    });
+    if (ivs !== undefined) undo.push(extendIvs(sas, log));
     await pool.start();
     undo.push(() => pool.stop());
     undo.push(startAging(sessions, Date.now));
@@ -124,6 +134,22 @@ export async function startDevice(config: Config, log: Log): Promise<Device> {
     await stop();
     throw cause;
   }
+}
+
+/** Reserves sequence numbers before workers need them. What cannot be reserved is not used: SAs stop, and say so. */
+function extendIvs(sas: SaTable, log: Log): () => void {
+  let failed = false;
+  const timer = setInterval(() => {
+    try {
+      sas.extend();
+      failed = false;
+    } catch (err) {
+      if (!failed)
+        log.error({ err }, "sequence numbers of ESP could not be reserved: SAs stop when those that they have are used up");
+      failed = true;
+    }
+  }, EXTEND_PERIOD);
+  return () => clearInterval(timer);
 }
 
 /** What every gRPC server has: health and reflection of its services. */

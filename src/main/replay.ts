@@ -65,7 +65,7 @@ export async function replay(run: ReplayRun): Promise<ReplayReport> {
   const clock = new ReplayClock(config.workers);
   const core = createCore(config, {
     random,
-    ivs: run.seed === undefined ? randomBytes : random,
+    ivRandom: run.seed === undefined ? randomBytes : random,
     now: 0,
     replay: { inputs, out, clock: clock.shared },
   });

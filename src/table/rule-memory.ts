@@ -237,7 +237,7 @@ export interface RuleMemory {
  */
 export function allocateRules(capacity: number, workers: number, key: HashKey, sas = 0): RuleMemory {
   let heads = 16;
-  while (heads < capacity * 2) heads *= 2;
+  while (heads < (capacity + sas) * 2) heads *= 2;
   const slots = (capacity + sas) * 4 + 64;
   return {
     capacity,

@@ -13,19 +13,22 @@ export class RuleSas {
   /** @param table absent: there is no place for any */
   constructor(readonly table: SaTable | undefined) {}
 
-  /** Puts the rule's new SAs into their table. @returns the rule with references to all of them; undefined: there is no place */
+  /** Puts the rule's new SAs into their table. Throws what that does. @returns the rule with references to all of them; undefined: there is no place */
   settle(rule: NewRule, kept: readonly SaRef[], now: number): NewRule | undefined {
     const { tunnel, settings } = rule;
     if (tunnel.kind !== "ipsec-enc" && tunnel.kind !== "ipsec-dec") return rule;
     const refs: SaRef[] = [];
     const seals = tunnel.kind === "ipsec-enc";
-    for (const sa of sasOf(tunnel)) {
-      const slot = "slot" in sa ? sa.slot : (this.table?.add({ ...settings, ...sa, suite: tunnel.suite, seals }, now) ?? -1);
-      if (slot < 0) {
-        this.release(refs, kept);
-        return undefined;
+    let whole = false;
+    try {
+      for (const sa of sasOf(tunnel)) {
+        const slot = "slot" in sa ? sa.slot : (this.table?.add({ ...settings, ...sa, suite: tunnel.suite, seals }, now) ?? -1);
+        if (slot < 0) return undefined;
+        refs.push({ spi: sa.spi, slot });
       }
-      refs.push({ spi: sa.spi, slot });
+      whole = true;
+    } finally {
+      if (!whole) this.release(refs, kept);
     }
     return { ...rule, tunnel: seals ? { ...tunnel, sa: refs[0] as SaRef } : { ...tunnel, sas: refs } };
   }

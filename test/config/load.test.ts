@@ -91,13 +91,13 @@ innerVlan: keep
 
 t.test("what is said of IPsec", async (t) => {
   const config = loadText(TWO_PORTS);
-  t.same(config.ipsec, { aead: "auto", capacity: 65_536, ivState: undefined });
+  t.same(config.ipsec, { aead: "auto", capacity: 65_536, auditRate: 10, ivState: undefined });
   t.equal(config.api.revealKeys, false);
   const set = loadText(`${TWO_PORTS}
 ipsec: { aead: node, capacity: 9, esn: true, replayWindow: 64, nattPort: 5000, nattSourcePort: 5001, ivState: iv }
 api: { revealKeys: true }
 `);
-  t.same(set.ipsec, { aead: "node", capacity: 9, ivState: "iv" });
+  t.same(set.ipsec, { aead: "node", capacity: 9, auditRate: 10, ivState: "iv" });
   t.match(set.tunnels.ipsec, { udpPort: 5000, esn: true, replayWindow: 64, nattSourcePort: 5001, ttl: 64 });
   t.match(set.tunnels.geneve, { udpPort: 0, ...ESP });
   t.equal(set.api.revealKeys, true);

@@ -45,18 +45,22 @@ t.test("every suite takes each form of its key, raw or hexadecimal, with the sal
       ["key alone in hexadecimal", Buffer.from(bare.toString("hex")), noSalt],
       ["hexadecimal in capitals", Buffer.from(whole.toString("hex").toUpperCase()), whole],
     ];
-    for (const [form, sent, kept] of forms) {
-      for (const request of [
-        enc({ encryptionType: encryption, ipsecSa: sa(1000, sent) }),
-        dec([sa(1000, sent)], { encryptionType: encryption }),
-      ]) {
-        t.same(await send(made, request), [undefined], `${name}, ${form}`);
-        t.same(keys(made), [kept.toString("hex")], `${name}, ${form}`);
-        const info = made.sas.info(slots(made)[0]?.[1] ?? -1);
+    const all = forms.flatMap(([, sent], i) => [
+      enc({ encryptionType: encryption, ipsecSa: sa(1000, sent) }, { tunnelId: BigInt(2 * i + 1) }),
+      dec([sa(1000, sent)], { encryptionType: encryption }, { tunnelId: BigInt(2 * i + 2) }),
+    ]);
+    t.same(
+      await send(made, ...all),
+      all.map(() => undefined),
+    );
+    for (const [i, [form, , kept]] of forms.entries()) {
+      for (const id of [2 * i + 1, 2 * i + 2]) {
+        t.same(keys(made, id), [kept.toString("hex")], `${name}, ${form}`);
+        const info = made.sas.info(slots(made, id)[0]?.[1] ?? -1);
         t.equal(info.suite, SUITE_BITS[encryption], `${name}, ${form}`);
-        await send(made, change(1, 3));
       }
     }
+    await send(made, ...all.map(({ tunnelId }) => change(tunnelId, 3)));
   }
 });
 

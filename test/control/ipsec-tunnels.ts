@@ -71,15 +71,15 @@ export async function send(device: TunnelDevice, ...requests: IpTunnelRequest[])
   return responses.map(({ error }) => error?.errorString);
 }
 
-/** SPI and slot of each SA of tunnel 1. */
-export function slots(device: TunnelDevice): [number, number][] {
-  const rule = device.rules.get(1n)?.rule;
+/** SPI and slot of each SA of a tunnel. */
+export function slots(device: TunnelDevice, id = 1): [number, number][] {
+  const rule = device.rules.get(BigInt(id))?.rule;
   return rule === undefined ? [] : refsOf(rule).map(({ spi, slot }) => [spi, slot]);
 }
 
-/** Key and salt of tunnel 1's SAs as the device has them. */
-export function keys(device: TunnelDevice): string[] {
-  return slots(device).map(([, slot]) => Buffer.from(device.sas.reveal(slot)).toString("hex"));
+/** Key and salt of a tunnel's SAs as the device has them. */
+export function keys(device: TunnelDevice, id = 1): string[] {
+  return slots(device, id).map(([, slot]) => Buffer.from(device.sas.reveal(slot)).toString("hex"));
 }
 
 export const enc = (changes: Partial<IPSecEnc> = {}, more: Partial<IpTunnelRequest> = {}) =>

@@ -77,6 +77,6 @@ for (const version of ["v1", "v1alpha"]) {
       { step: "Check", kind: "unary_unary", status: 1 },
     ]);
     device.child.kill("SIGTERM");
-    t.equal((await device.ended).stderr, "", "the device has nothing to say");
+    t.notMatch((await device.ended).stderr, /"level":[456]0/, "the device has nothing to complain of");
   });
 }

@@ -25,14 +25,17 @@ import { Routes } from "../../src/table/route.js";
 import type { TunnelSettings } from "../../src/table/rule.js";
 import { allocateRules, type RuleMemory } from "../../src/table/rule-memory.js";
 import { RuleTable } from "../../src/table/rule-table.js";
-import { allocateSas } from "../../src/table/sa-memory.js";
+import { allocateSas, type SaMemory } from "../../src/table/sa-memory.js";
 import { SaTable } from "../../src/table/sa-table.js";
 import { compile } from "../../src/tunnel/compile.js";
+
+const SAS = 1000;
 
 export interface TunnelDevice {
   readonly target: string;
   readonly rules: RuleTable;
   readonly sas: SaTable;
+  readonly saMemory: SaMemory;
   readonly writer: TunnelWriter;
   readonly memory: RuleMemory;
   readonly client: IpTunnelServiceClient;
@@ -56,7 +59,7 @@ export interface TunnelDeviceOptions {
 
 export function namesOf(
   { ipv4Order = "s_addr", settings = {}, revealKeys = false }: TunnelDeviceOptions,
-  sas = newSas(1),
+  sas = newSas(allocateSas(1, 1)),
 ): TunnelNames {
   const all = { ...DEFAULTS.tunnel, ...settings };
   return {
@@ -77,15 +80,16 @@ export function namesOf(
   };
 }
 
-function newSas(capacity: number): SaTable {
-  return new SaTable(allocateSas(capacity, 1), { random: randomBytes, fingerprint: (key) => Buffer.from(key).toString("hex") });
+function newSas(memory: SaMemory): SaTable {
+  return new SaTable(memory, { random: randomBytes, fingerprint: (key) => Buffer.from(key).toString("hex") });
 }
 
 export async function startTunnelDevice(options: TunnelDeviceOptions = {}): Promise<TunnelDevice> {
-  const memory = allocateRules(options.capacity ?? 1000, 1, hashKey(new Uint8Array(12).fill(5)));
+  const memory = allocateRules(options.capacity ?? 1000, 1, hashKey(new Uint8Array(12).fill(5)), options.sas ?? SAS);
   const words = new Int32Array(new SharedArrayBuffer(wordsSize(1)));
   const routes = new Routes([]);
-  const sas = newSas(options.sas ?? 1000);
+  const saMemory = allocateSas(options.sas ?? SAS, 1);
+  const sas = newSas(saMemory);
   const rules = new RuleTable(memory, new Grace(words, 1), {
     compile: (rule, record) => compile(rule, record, routes),
     failClosed: 60_000,
@@ -105,6 +109,7 @@ export async function startTunnelDevice(options: TunnelDeviceOptions = {}): Prom
     target,
     rules,
     sas,
+    saMemory,
     writer,
     memory,
     client,

@@ -11,7 +11,7 @@ import { startTunnelDevice } from "./tunnel-device.js";
 
 const root = new URL("../../../", import.meta.url);
 
-t.test("a Python client makes a chain of Geneve and VXLAN tunnels and reads it back", { skip: noPython }, async (t) => {
+t.test("a Python client makes tunnels of each kind and reads them back", { skip: noPython }, async (t) => {
   const device = await startTunnelDevice();
   const generated = mkdtempSync(join(tmpdir(), "sluice-python-"));
   t.teardown(async () => {
@@ -38,6 +38,16 @@ t.test("a Python client makes a chain of Geneve and VXLAN tunnels and reads it b
     { step: "stats", pages: [3] },
     { step: "orphan", status: 0, error: 1, sentence: /^match_criteria.tunnel_id 1 was deleted/ },
     { step: "missing", error: "there is no tunnel 1" },
-    { step: "capabilities", options: 63 },
+    { step: "capabilities", options: 63, modes: [0, 1, 2, 3], suites: 12 },
+    { step: "ipsec", status: 0, mask: 0, ids: [20, 21, 21], errors: [] },
+    { step: "encrypt read back", same: true },
+    {
+      step: "sas",
+      sas: [
+        [20, 1000, true, 2],
+        [21, 2001, false, 9],
+        [21, 2002, false, 9],
+      ],
+    },
   ]);
 });

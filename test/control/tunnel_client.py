@@ -31,6 +31,7 @@ capabilities = method("unary_unary", TUNNELS + "Capabilities", pb.CapabilityRequ
 create_vxlan = method("stream_unary", OWN + "CreateVxlanTunnel", own.VxlanTunnelRequest, pb.CreateIpTunnelResponses)
 get_vxlan = method("unary_unary", OWN + "GetVxlanTunnel", pb.TunnelId, own.VxlanTunnelRequest)
 set_options = method("unary_unary", OWN + "SetTunnelOptions", own.TunnelOptions, own.TunnelOptions)
+list_sas = method("unary_stream", OWN + "ListSas", pb.TunnelId, own.SaPage)
 
 
 def s_addr(text):
@@ -92,4 +93,26 @@ gone = create(iter([pb.IpTunnelRequest(tunnel_id=1, operation=pb._DELETE)]), tim
 orphan = get(pb.TunnelId(tunnel_id=2), timeout=5)
 show("orphan", status=gone.request_status, error=orphan.error.error_message.match_error, sentence=orphan.error.error_string)
 show("missing", error=get(pb.TunnelId(tunnel_id=1), timeout=5).error.error_string)
-show("capabilities", options=capabilities(pb.CapabilityRequest(), timeout=5).geneve_capabilities.number_geneve_options_supported)
+able = capabilities(pb.CapabilityRequest(), timeout=5)
+show("capabilities", options=able.geneve_capabilities.number_geneve_options_supported,
+     modes=list(able.ipsec_capabilities.tunnel_type_supported), suites=len(able.ipsec_capabilities.encryption_supported))
+
+# Encrypted in tunnel mode and decrypted from two SAs; then made before broken.
+key = bytes(range(36))
+encrypt = pb.IpTunnelRequest(
+    tunnel_id=20, operation=pb._CREATE, next_action=pb.FORWARD, match_criteria=pb.MatchCriteria(ingress_interface="2"),
+    ipsec_tunnel=pb.IPSecTunnel(ipsec_enc=pb.IPSecEnc(
+        tunnel_type=pb.TUNNEL, encryption_type=pb._AES256GCM128, ipsec_sa=pb.IPSecSAParams(spi=1000, encryption_key=key),
+        ipv4_tunnel=pb.IPV4Pair(source_ip=s_addr("192.0.2.1"), destination_ip=s_addr("192.0.2.2")))))
+decrypt = pb.IpTunnelRequest(
+    tunnel_id=21, operation=pb._CREATE, match_criteria=pb.MatchCriteria(ipsec_match=pb.MatchCriteria.IPSecMatch()),
+    ipsec_tunnel=pb.IPSecTunnel(ipsec_dec=pb.IPSecDec(tunnel_type=pb.TUNNEL, encryption_type=pb._AES128CCM64, ipsec_sas=[
+        pb.IPSecSAParams(spi=2000, encryption_key=key[:16], operation=pb._CREATE),
+        pb.IPSecSAParams(spi=2001, encryption_key=key[:19].hex().encode(), operation=pb._CREATE)])))
+rekey = pb.IpTunnelRequest(tunnel_id=21, operation=pb._UPDATE, ipsec_tunnel=pb.IPSecTunnel(ipsec_dec=pb.IPSecDec(ipsec_sas=[
+    pb.IPSecSAParams(spi=2002, encryption_key=key[1:17], operation=pb._CREATE), pb.IPSecSAParams(spi=2000, operation=pb._DELETE)])))
+show("ipsec", **answer(create(iter([encrypt, decrypt, rekey]), timeout=5)))
+encrypt.ipsec_tunnel.ipsec_enc.ipsec_sa.encryption_key = b""
+encrypt.ipsec_tunnel.ipsec_enc.ipsec_sa.operation = pb._CREATE
+show("encrypt read back", same=get(pb.TunnelId(tunnel_id=20), timeout=5).ip_tunnel == encrypt)
+show("sas", sas=[[sa.tunnel_id, sa.spi, sa.encrypts, sa.encryption_type] for page in list_sas(pb.TunnelId(), timeout=5) for sa in page.sas])

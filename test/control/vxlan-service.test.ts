@@ -65,6 +65,9 @@ t.test("VXLAN tunnels are made, updated, read and deleted, in the ids and the li
   );
   t.same(await get(made, 1), vxlan(1));
   t.same(await get(made, 2), decap);
+  const pages: VxlanTunnelRequest[][] = [];
+  for await (const { tunnels } of made.vxlan.getAllVxlanTunnels({ tunnelsPerRequest: 2 })) pages.push(tunnels);
+  t.same(pages, [[vxlan(1), decap], [vxlan(2147483647)]], "without those of other kinds");
   const update = await createVxlan(made.vxlan, [
     { ...vxlan(1), operation: 2, nextAction: 2, tunnel: { $case: "vxlanEncap", value: { ...ENCAP, ip: undefined, vni: 78 } } },
     { ...vxlan(2), operation: 3 },

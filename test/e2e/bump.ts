@@ -63,8 +63,8 @@ export async function runDevice(t: Test, bump: Bump, args: readonly string[] = [
   return device;
 }
 
-export async function addsUp(t: Test, { net, control }: Bump): Promise<void> {
-  const sides = await balance(net, control);
+export async function addsUp(t: Test, { net, control }: Pick<Bump, "net" | "control">, part = "d"): Promise<void> {
+  const sides = await balance(net, control, part);
   t.equal(sides.in, sides.out, "in + created = out + to host + dropped + consumed");
   t.equal(sides.in, sides.fates, "and each met one fate");
 }

@@ -3,12 +3,15 @@
 import { credentials, Metadata } from "@grpc/grpc-js";
 import { type AddError, SluiceClient } from "../../src/control/client.js";
 import { type SessionResponse, SessionTableClient } from "../../src/control/gen/openoffload.js";
+import { type Sa, TunnelsClient } from "../../src/control/gen/sluice_tunnel.js";
 import { parseProgram } from "../../src/control/program.js";
+import type { WantedTunnel } from "../../src/control/tunnel-client.js";
 import { serve } from "./remote.js";
 
 const TARGET = "127.0.0.1:3443";
 
 const client = new SluiceClient(TARGET);
+const own = new TunnelsClient(TARGET, credentials.createInsecure(), { "grpc.enable_http_proxy": 0 });
 const followed: { readonly session: SessionResponse; readonly at: number }[] = [];
 
 const control = {
@@ -19,6 +22,17 @@ const control = {
   },
   /** What GetIpTunnelStats counts. */
   tunnel: async (id: bigint) => (await client.tunnels.stats(id))?.tunnelCounters,
+  /** Carries requests out, in order. @returns what is wrong with those that were not */
+  async tunnels(requests: readonly WantedTunnel["request"][], options?: WantedTunnel["options"]): Promise<string[]> {
+    const results = await client.tunnels.send(requests.map((request) => ({ request, options })));
+    return results.flatMap(({ id, sentence }) => (sentence === undefined ? [] : [`${id}: ${sentence}`]));
+  },
+  /** The SAs of a tunnel. */
+  async sas(tunnelId: bigint): Promise<Sa[]> {
+    const list: Sa[] = [];
+    for await (const page of own.listSas({ tunnelId })) list.push(...(page as { sas: Sa[] }).sas);
+    return list;
+  },
   get: (id: bigint) => client.getSession(id),
   delete: (id: bigint) => client.deleteSession(id),
   stats: () => client.stats(),

@@ -39,8 +39,8 @@ export class Device {
     return this.child.pid as number;
   }
 
-  static async run(net: Namespaces, args: readonly string[] = PORTS): Promise<Device> {
-    const child = net.spawn("d", [process.execPath, SLUICE, "run", ...args], { stdio: ["ignore", "pipe", "pipe"] });
+  static async run(net: Namespaces, args: readonly string[] = PORTS, part = "d"): Promise<Device> {
+    const child = net.spawn(part, [process.execPath, SLUICE, "run", ...args], { stdio: ["ignore", "pipe", "pipe"] });
     const device = new Device(child);
     if (!(await within(10_000, () => device.output.includes("gRPC on") || child.exitCode !== null)) || child.exitCode !== null) {
       throw new Error(`sluice run did not start: ${device.errors}`);
@@ -112,10 +112,14 @@ export async function idle(control: Remote<Control>): Promise<StatsResponse> {
 }
 
 /** Both sides of datapath.md's equation, from `sluice stats --json` once the device is idle. */
-export async function balance(net: Namespaces, control: Remote<Control>): Promise<{ in: number; out: number; fates: number }> {
+export async function balance(
+  net: Namespaces,
+  control: Remote<Control>,
+  part = "d",
+): Promise<{ in: number; out: number; fates: number }> {
   for (let tries = 0; ; tries++) {
     const before = await idle(control);
-    const done = net.run("d", [process.execPath, SLUICE, "stats", "--json"]);
+    const done = net.run(part, [process.execPath, SLUICE, "stats", "--json"]);
     if (done.status !== 0) throw new Error(`sluice stats --json: ${done.stderr}`);
     const { ports, fates } = JSON.parse(done.stdout) as Balanced;
     // A straggler (IPv6 of a host announces itself) in between: again.

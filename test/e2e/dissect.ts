@@ -19,6 +19,8 @@ const OPTIONS = [
     "tcp.check_checksum:TRUE",
     "tcp.analyze_sequence_numbers:FALSE",
     "tcp.desegment_tcp_streams:FALSE",
+    // Those of packets that turned out too big are missing.
+    "esp.do_esp_sequence_analysis:FALSE",
   ].flatMap((option) => ["-o", option]),
   "-d",
   "tcp.port==1024-65535,data",

@@ -11,9 +11,9 @@ import { serve } from "./remote.js";
 const FAULTS = { throw: Command.throw, exit: Command.exit, exhaust: Command.exhaust };
 export type Fault = keyof typeof FAULTS;
 
-const workers = Number(process.argv[2]);
-const ports = PORTS.filter((word) => word !== "--port");
-const config = load({ ports, grpc: "127.0.0.1:3443", workers }, {}, { maxFrame: FRAME_LIMIT });
+const [workers, ...given] = process.argv.slice(2);
+const ports = (given.length === 0 ? PORTS : given).filter((word) => word !== "--port");
+const config = load({ ports, grpc: "127.0.0.1:3443", workers: Number(workers) }, {}, { maxFrame: FRAME_LIMIT });
 const device = await startDevice(config, createLog("info"));
 
 const faulty = {

@@ -130,7 +130,7 @@ export function pings(t: Test, net: Namespaces, far: string, { overhead }: Outsi
 }
 
 /** A connection from either side, bytes both ways on each. */
-export async function transfers(t: Test, { a, b }: Bump, port: number, bytes: number): Promise<void> {
+export async function transfers(t: Test, { a, b }: Pick<Bump, "a" | "b">, port: number, bytes: number): Promise<void> {
   for (const [client, server, from, to, family] of [
     [a, b, A.ip4, B.ip4, 4],
     [b, a, B.ip6, A.ip6, 6],

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import type { Namespaces } from "./namespaces.js";
 
 /** python3 scripts stay in test/: tsc copies none. */
-const script = (name: string) => fileURLToPath(new URL(`../../../test/e2e/${name}`, import.meta.url));
+export const script = (name: string) => fileURLToPath(new URL(`../../../test/e2e/${name}`, import.meta.url));
 const PYTHON = "/usr/bin/python3";
 
 /** `size`: bytes behind the ICMP header; none is fragmented. The first that is not answered is the last. */

@@ -24,5 +24,17 @@ for (let n = 0; ; n++) {
   line.writeUInt32BE(sequences.low >>> 0, 8);
   line.writeInt32BE(sequences.ivHigh, 12);
   line.writeInt32BE(sequences.ivLow, 16);
-  writeSync(1, line);
+  say(line);
+}
+
+/** The pipe may be full: its reader takes its time. */
+function say(line: Buffer): void {
+  for (;;) {
+    try {
+      writeSync(1, line);
+      return;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EAGAIN") throw error;
+    }
+  }
 }

@@ -46,7 +46,6 @@ const made = scapy(
       [`double ${n}`, `${ETHER}/${sealed(SPI.near, sealed(SPI.inner, data(n), n), n)}`],
     ]),
   ),
-  "from scapy.layers.ipsec import SecurityAssociation",
 );
 const frame = (name: string) => Buffer.from(made.frames.get(name) as Uint8Array);
 const name = (fate: Fate) => REASONS[fate]?.name;

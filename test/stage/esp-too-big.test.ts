@@ -116,27 +116,22 @@ const seal = (mode: "transport" | "tunnel", packet: string, sequence: number) =>
   `crypt_algo='AES-GCM',crypt_key=bytes.fromhex('${Buffer.from(suiteOf(GCM16).key).toString("hex")}cafebabe'),auth_algo=None` +
   `${mode === "tunnel" ? ",tunnel_header=IP(src='198.51.100.1',dst='198.51.100.2',flags='DF')" : ""}))`;
 const RECEIVED = Array.from({ length: 12 }, (_, i) => 1440 + i);
-const made = scapy(
-  {
-    ...Object.fromEntries(
-      KINDS.flatMap((kind) => [...sizes].map((size) => [`${kind} ${size}`, `${ETHER}/${inner(kind, size)}`])),
-    ),
-    tagged: `${ETHER}/Dot1Q(vlan=100)/${inner("df", 1447)}`,
-    twice: `${ETHER}/Dot1Q(vlan=100)/Dot1Q(vlan=7)/${inner("df", 1447)}`,
-    trailer: `${ETHER}/${inner("df", 1446)}/Padding(b'p'*20)`,
-    // Security (copied) and Record Route (not copied), 12 and 8 bytes: RFC 791 section 3.1.
-    options: `${ETHER}/IP(src='10.0.0.1',dst='10.1.0.1',id=5,options=[IPOption(b'\\x82\\x0b'+b'S'*9),IPOption(b'\\x01'),IPOption(b'\\x07\\x07\\x04\\0\\0\\0\\0'),IPOption(b'\\0')])/UDP(sport=1,dport=9)/${raw(1440)}`,
-    extensions: `${ETHER}/IPv6(src='2001:db8::1',dst='2001:db8::2')/IPv6ExtHdrHopByHop()/IPv6ExtHdrDestOpt()/UDP(sport=1,dport=9)/${raw(1200)}`,
-    ...Object.fromEntries(
-      RECEIVED.flatMap((size, i) => [
-        [`received ${size}`, seal("tunnel", inner("df", size), i + 1)],
-        [`received transport ${size}`, seal("transport", inner("df", size), i + 1)],
-      ]),
-    ),
-    "received small": seal("tunnel", inner("df", 100), 100),
-  },
-  "from scapy.layers.ipsec import SecurityAssociation",
-);
+const made = scapy({
+  ...Object.fromEntries(KINDS.flatMap((kind) => [...sizes].map((size) => [`${kind} ${size}`, `${ETHER}/${inner(kind, size)}`]))),
+  tagged: `${ETHER}/Dot1Q(vlan=100)/${inner("df", 1447)}`,
+  twice: `${ETHER}/Dot1Q(vlan=100)/Dot1Q(vlan=7)/${inner("df", 1447)}`,
+  trailer: `${ETHER}/${inner("df", 1446)}/Padding(b'p'*20)`,
+  // Security (copied) and Record Route (not copied), 12 and 8 bytes: RFC 791 section 3.1.
+  options: `${ETHER}/IP(src='10.0.0.1',dst='10.1.0.1',id=5,options=[IPOption(b'\\x82\\x0b'+b'S'*9),IPOption(b'\\x01'),IPOption(b'\\x07\\x07\\x04\\0\\0\\0\\0'),IPOption(b'\\0')])/UDP(sport=1,dport=9)/${raw(1440)}`,
+  extensions: `${ETHER}/IPv6(src='2001:db8::1',dst='2001:db8::2')/IPv6ExtHdrHopByHop()/IPv6ExtHdrDestOpt()/UDP(sport=1,dport=9)/${raw(1200)}`,
+  ...Object.fromEntries(
+    RECEIVED.flatMap((size, i) => [
+      [`received ${size}`, seal("tunnel", inner("df", size), i + 1)],
+      [`received transport ${size}`, seal("transport", inner("df", size), i + 1)],
+    ]),
+  ),
+  "received small": seal("tunnel", inner("df", 100), 100),
+});
 const frame = (name: string) => Buffer.from(made.frames.get(name) as Uint8Array);
 
 /** The packets (from IP on) of frames without tags. */

@@ -55,16 +55,16 @@ export class PipelineRig {
   now = 1_000_000;
 
   constructor({ mtu = {}, icmpRate = 1e6, reassembly = REASSEMBLY }: PipelineOptions = {}) {
-    const memory = allocateRules(64, 1, hashKey(new Uint8Array(12).fill(7)));
+    const memory = allocateRules(64, 1, hashKey(new Uint8Array(12).fill(7)), 64);
     const routes = new Routes([]);
     const { table, words, lookup } = open(allocateSessions(64, 1, hashKey(new Uint8Array(12).fill(9))));
     this.sessions = table;
     this.#words = words;
     this.sas = newSas(this.saMemory);
     this.rules = new RuleTable(memory, new Grace(words, 1), {
-      sas: this.sas,
       compile: (rule, record) => compile(rule, record, routes),
       failClosed: 60_000,
+      sas: this.sas,
     });
     const topology = new Topology(FACTS.map((facts, port) => ({ ...facts, mtu: mtu[port] })));
     this.#pipeline = new Pipeline(

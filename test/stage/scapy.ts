@@ -15,7 +15,7 @@ export interface ScapyFrames {
 export function scapy(expressions: Readonly<Record<string, string>>, preamble = ""): ScapyFrames {
   const script = [
     "import json, sys, logging; logging.getLogger('scapy').setLevel(logging.ERROR)",
-    "from scapy.all import *; from scapy.contrib.mpls import MPLS; from scapy.contrib.geneve import GENEVE, GeneveOptions; from scapy.layers.ipsec import AH, ESP",
+    "from scapy.all import *; from scapy.contrib.mpls import MPLS; from scapy.contrib.geneve import GENEVE, GeneveOptions; from scapy.layers.ipsec import AH, ESP, SecurityAssociation",
     preamble,
     "out = {}",
     "for name, text in json.load(sys.stdin).items():",

@@ -52,10 +52,19 @@ function withCapture<T>(frames: readonly Uint8Array[], run: (file: string) => T)
 
 /** Fields of each frame as tshark prints them, with IP and UDP checksums verified. */
 export function tshark(frames: readonly Uint8Array[], ...fields: string[]): string[][] {
+  return tsharkWith([], frames, ...fields);
+}
+
+/** @param preferences as behind `-o` */
+export function tsharkWith(preferences: readonly string[], frames: readonly Uint8Array[], ...fields: string[]): string[][] {
   return withCapture(frames, (file) => {
-    const options = ["ip.check_checksum", "udp.check_checksum"].flatMap((name) => ["-o", `${name}:TRUE`]);
+    const options = ["ip.check_checksum:TRUE", "udp.check_checksum:TRUE", ...preferences].flatMap((preference) => [
+      "-o",
+      preference,
+    ]);
     const done = spawnSync("tshark", ["-r", file, ...options, "-T", "fields", ...fields.flatMap((field) => ["-e", field])], {
       encoding: "utf8",
+      maxBuffer: 1 << 28,
     });
     if (done.status !== 0) throw new Error(done.stderr);
     return done.stdout

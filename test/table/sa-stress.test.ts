@@ -10,20 +10,22 @@ import { moveCounter, moveTop, setLimit, tableOf } from "./sa-rig.js";
 import { type StressJob, type StressOptions, StressWord } from "./sa-stress.js";
 
 const WORKERS = 3;
-const EACH = 150_000;
+const EACH = 100_000;
 const TWO32 = 2 ** 32;
 
 async function start(memory: SaMemory, job: StressJob, workers = WORKERS, go = 2) {
   const control = new Int32Array(new SharedArrayBuffer(StressWord.count * 4));
+  // Without tap's hooks, of which each thread would load its own in a second.
   const threads = Array.from({ length: workers }, (_, worker) => {
     const workerData: StressOptions = { memory, worker, control, job };
-    return new Worker(new URL("./sa-stress.worker.js", import.meta.url), { workerData });
+    return new Worker(new URL("./sa-stress.worker.js", import.meta.url), { workerData, execArgv: [], env: {} });
   });
   const results = Promise.all(
     threads.map((w) => new Promise<never>((done, fail) => w.once("message", done).once("error", fail))),
   );
   while (Atomics.load(control, StressWord.ready) < workers) await new Promise((done) => setTimeout(done, 2));
   Atomics.store(control, StressWord.go, go);
+  Atomics.notify(control, StressWord.go);
   return { control, threads, results };
 }
 
@@ -112,7 +114,7 @@ for (const [name, esn, from] of [
 
 t.test("a worker that is killed, wherever it is, leaves nothing locked for good and nothing to accept twice", async (t) => {
   let held = 0;
-  for (let round = 0; round < 12; round++) {
+  for (let round = 0; round < 8; round++) {
     const memory = allocateSas(1, 1);
     const numbers = offered(1);
     const accepted = new Int32Array(new SharedArrayBuffer(numbers.length * 4));

@@ -9,7 +9,7 @@ const { memory, worker, control, job } = workerData as StressOptions;
 const { sequences, windows } = new SaLookup(memory, worker);
 
 Atomics.add(control, StressWord.ready, 1);
-while (Atomics.load(control, StressWord.go) === 0);
+Atomics.wait(control, StressWord.go, 0);
 parentPort?.postMessage(job.kind === "seal" ? seal(job) : open(job));
 
 function seal({ esn, count }: Extract<StressJob, { kind: "seal" }>): Float64Array {

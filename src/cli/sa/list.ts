@@ -5,7 +5,7 @@ import type { Timestamp } from "../../control/gen/google/protobuf/timestamp.js";
 import type { Sa } from "../../control/gen/sluice_tunnel.js";
 import { writeAll } from "../pages.js";
 import type { Column } from "../table.js";
-import { modeText, suiteText } from "../tunnel/phrase.js";
+import { modeText, spiText, suiteText } from "../tunnel/phrase.js";
 
 export async function listSas(client: SluiceClient, tunnel: bigint, asJson: boolean): Promise<void> {
   const shape = { columns: columns(Date.now()), plain, none: "no security associations\n" };
@@ -17,7 +17,7 @@ export function columns(now: number): readonly Column<Sa>[] {
   return [
     // No separators in numbers that are typed in again.
     { title: "tunnel", value: ({ tunnelId }) => `${tunnelId}` },
-    { title: "spi", value: ({ spi }) => `${spi}` },
+    { title: "spi", value: ({ spi }) => spiText(spi) },
     { title: "direction", value: ({ encrypts }) => directionText(encrypts) },
     { title: "mode", value: ({ tunnelType }) => modeText(tunnelType) },
     { title: "suite", value: ({ encryptionType }) => suiteText(encryptionType) },

@@ -49,7 +49,7 @@ export class Chains {
     return recirculates(tunnel) ? (this.#followers.get(tunnel.id) ?? []) : [];
   }
 
-  /** That name no tunnel, and match the outer header of this one, which is complete. */
+  /** That name no tunnel, and match the outer header of this one. */
   byAddress(tunnel: ShownTunnel): readonly ShownTunnel[] {
     return recirculates(tunnel) && !this.exhaustive(tunnel) ? this.#byAddress.after(tunnel).sort(byId) : [];
   }

@@ -7,7 +7,7 @@ import { write } from "../output.js";
 import { Chains, STARTS, type Start } from "./chains.js";
 import { actionWord, matchPhrase, tunnelPhrase } from "./phrase.js";
 import { picture } from "./picture.js";
-import { complete, noTunnel, type ShownTunnel, tunnelPages } from "./shown.js";
+import { completePages, noTunnel, type ShownTunnel } from "./shown.js";
 import { type Step, Trees } from "./tree.js";
 
 export interface GraphOptions {
@@ -35,11 +35,10 @@ const LEGEND = "┄┄  may follow, as it matches the outer header; ── names
 export async function showGraph(client: SluiceClient, options: GraphOptions, asJson: boolean): Promise<void> {
   const { from, limit, ipv4Order } = options;
   const all: ShownTunnel[] = [];
-  for await (const page of tunnelPages(client)) all.push(...page);
+  for await (const page of completePages(client)) all.push(...page);
   const chains = new Chains(all, ipv4Order);
-  const trees = new Trees(chains, (tunnel) => complete(client, tunnel), limit);
-  const drawn: Tree[] = [];
-  for await (const tree of from === undefined ? everywhere(chains, trees) : begin(chains, trees, from)) drawn.push(tree);
+  const trees = new Trees(chains, limit);
+  const drawn = [...(from === undefined ? everywhere(chains, trees) : begin(chains, trees, from))];
   if (asJson) await write(json(drawn.map(({ how, step }) => ({ start: how, ...plain(step, ipv4Order) }))));
   else await draw(drawn, ipv4Order);
   if (trees.cut) {
@@ -50,20 +49,20 @@ export async function showGraph(client: SluiceClient, options: GraphOptions, asJ
   }
 }
 
-async function* everywhere(chains: Chains, trees: Trees): AsyncGenerator<Tree> {
+function* everywhere(chains: Chains, trees: Trees): Generator<Tree> {
   for (const how of STARTS) {
     for (const start of chains.starts(how)) {
-      const step = await trees.from(start);
+      const step = trees.from(start);
       if (step === undefined) return;
       yield { how, step };
     }
   }
 }
 
-async function* begin(chains: Chains, trees: Trees, id: bigint): AsyncGenerator<Tree> {
+function* begin(chains: Chains, trees: Trees, id: bigint): Generator<Tree> {
   const start = chains.get(id);
   if (start === undefined) throw noTunnel(id);
-  const step = await trees.from(start);
+  const step = trees.from(start);
   if (step !== undefined) yield { how: STARTS.find((how) => chains.starts(how).includes(start)), step };
 }
 

@@ -55,7 +55,7 @@ export function tunnelPhrase(request: TunnelRequest, order: Ipv4Order): string {
   return `${procedureOf(request)} vni ${encap.vni}, ${outerPhrase(encap.ip, order)}`;
 }
 
-/** "tunnel AES256GCM128 spi 1000, 192.0.2.1 to 192.0.2.2" */
+/** "tunnel AES256GCM128 spi 0x3e8, 192.0.2.1 to 192.0.2.2" */
 function ipsecPhrase(request: TunnelRequest, { value }: Ipsec, order: Ipv4Order): string {
   const outer = outerOf(request);
   const ends = outer === undefined ? "" : `, ${outerPhrase(outer, order)}`;
@@ -66,6 +66,12 @@ type Ipsec = NonNullable<IPSecTunnel["ipsec"]>;
 
 export function ipsecOf({ tunnel }: TunnelRequest): Ipsec | undefined {
   return tunnel?.$case === "ipsecTunnel" ? tunnel.value.ipsec : undefined;
+}
+
+/** A mode of NAT traversal. */
+export function inUdp(request: TunnelRequest): boolean {
+  const type = ipsecOf(request)?.value.tunnelType;
+  return type === IPSecTunnelType.TRANSPORT_NAT_TRAVERSAL || type === IPSecTunnelType.TUNNEL_NAT_TRAVERSAL;
 }
 
 /** Addresses of the header that it puts in front; undefined: it puts none, or none is known. */
@@ -82,9 +88,15 @@ export function spisOf(request: TunnelRequest): number[] {
   return ipsec.value.ipsecSa === undefined ? [] : [ipsec.value.ipsecSa.spi];
 }
 
+/** As tcpdump and the log have it. */
+export function spiText(spi: number): string {
+  return `0x${spi.toString(16)}`;
+}
+
 function spiPhrase(spis: readonly number[]): string {
   if (spis.length === 0) return "without a SA";
-  return `spi ${spis.length > 4 ? `${spis.slice(0, 4).join(", ")} and ${spis.length - 4} more` : spis.join(", ")}`;
+  const texts = spis.slice(0, 4).map(spiText).join(", ");
+  return `spi ${texts}${spis.length > 4 ? ` and ${spis.length - 4} more` : ""}`;
 }
 
 /** "transport in UDP" */
@@ -128,7 +140,7 @@ function headerPhrase(header: MatchCriteria["match"], order: Ipv4Order): string[
   if (header === undefined) return [];
   if (header.$case === "ipsecMatch") {
     const { spi, sn } = header.value;
-    return [`esp${spi === 0 ? "" : ` spi ${spi}`}${sn === 0 ? "" : ` sn ${sn}`}`];
+    return [`esp${spi === 0 ? "" : ` spi ${spiText(spi)}`}${sn === 0 ? "" : ` sn ${sn}`}`];
   }
   const { vni, macMatch, ipMatch } = header.value;
   const name = header.$case === "geneveMatch" ? "geneve" : "vxlan";

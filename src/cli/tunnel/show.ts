@@ -14,6 +14,7 @@ import { table } from "../table.js";
 import {
   encapOf,
   hex,
+  inUdp,
   ipsecOf,
   macPhrase,
   matchPhrase,
@@ -22,6 +23,7 @@ import {
   outerPhrase,
   procedureOf,
   spisOf,
+  spiText,
   suiteText,
 } from "./phrase.js";
 import { type Counted, counterColumns, plain, plainStats, statsColumns } from "./record.js";
@@ -37,6 +39,8 @@ const NEXT: Readonly<Record<number, string>> = {
   [Action.RECIRCULATE]: "recirculate: matched again",
 };
 const PROTOCOL: Readonly<Record<number, string>> = { 25944: "Ethernet", 2048: "IPv4", 34525: "IPv6" };
+
+const STANDARD_PORT: Readonly<Record<string, number>> = { geneve: Geneve.port, vxlan: Vxlan.port, ipsec: Esp.port };
 
 export async function getTunnel(client: SluiceClient, id: bigint, order: Ipv4Order, asJson: boolean): Promise<void> {
   const tunnel = await oneTunnel(client, id);
@@ -71,15 +75,14 @@ function print(counted: Counted, asJson: boolean): void {
 
 function tunnelText(tunnel: ShownTunnel, options: TunnelOptions | undefined, order: Ipv4Order): string {
   const { id, request, counters, error } = tunnel;
-  const kind = procedureOf(request);
   const lines: Line[] = [
     ["tunnel", `${id}`],
-    ["kind", kind],
+    ["kind", procedureOf(request)],
     ["matches", matchPhrase(request.matchCriteria, order)],
     ...(error === undefined ? [] : [["error", error] as const]),
     ...encapLines(request, order),
     ["next", NEXT[request.nextAction] ?? `${request.nextAction}`],
-    ...(options === undefined ? [] : optionLines(options, kind)),
+    ...(options === undefined ? [] : optionLines(options, request)),
     ...counterColumns.map(({ title, value }): Line => [title, digits.format(value(counters) as bigint)]),
   ];
   const width = Math.max(...lines.map(([name]) => name.length));
@@ -113,7 +116,7 @@ function ipsecLines(request: ShownTunnel["request"], order: Ipv4Order): Line[] {
     ...(outer === undefined ? [] : [["outer", outerPhrase(outer, order)] as const]),
     ["mode", modeText(ipsec.value.tunnelType)],
     ["suite", suiteText(ipsec.value.encryptionType)],
-    ["spi", spisOf(request).join(", ") || "none"],
+    ["spi", spisOf(request).map(spiText).join(", ") || "none"],
   ];
 }
 
@@ -122,17 +125,17 @@ function optionText({ optionClass, type, data }: GeneveOption): string {
   return `class ${hex(optionClass, 4)}, type ${hex(type, 2)}${critical}, ${data.length} bytes${data.length === 0 ? "" : `: ${data.toString("hex")}`}`;
 }
 
-function optionLines(options: TunnelOptions, kind: string): Line[] {
+function optionLines(options: TunnelOptions, request: ShownTunnel["request"]): Line[] {
   const { udpPort, udpChecksum, dontFragment, ttl, dscp, ecn, innerVlan, esn, replayWindow, nattSourcePort } = options;
-  const standardPort = kind.startsWith("ipsec") ? Esp.port : kind.startsWith("vxlan") ? Vxlan.port : Geneve.port;
-  const sas: Line[] = [
-    ["natt source port", `${nattSourcePort ?? "-"}`],
-    ["sequence numbers", esn ? "extended: 64 bits" : "32 bits"],
-    ...(kind === "ipsec decrypt" ? [["replay window", replayWindow === 0 ? "none" : `${replayWindow ?? "-"}`] as const] : []),
-  ];
+  const [kind, direction] = procedureOf(request).split(" ");
+  const udp: Line[] = [["udp port", `${udpPort || STANDARD_PORT[kind ?? ""]}`]];
+  const esp: Line[] = [["sequence", esn ? "64 bits (extended)" : "32 bits"]];
+  if (direction === "encrypt") udp.unshift(["source port", `${nattSourcePort ?? "-"}`]);
+  if (direction === "decrypt") esp.push(["replay window", replayWindow === 0 ? "none" : `${replayWindow ?? "-"}`]);
+  const plain = ipsecOf(request) !== undefined && !inUdp(request);
   return [
-    ...(kind.startsWith("ipsec") ? sas : []),
-    ["udp port", `${udpPort || standardPort}`],
+    ...(kind === "ipsec" ? esp : []),
+    ...(plain ? [] : udp),
     ["udp checksum", word(UdpChecksum, udpChecksum, "UDP_CHECKSUM_")],
     ["don't fragment", word(DontFragment, dontFragment, "DONT_FRAGMENT_")],
     ["ttl", `${ttl ?? "-"}`],

@@ -14,38 +14,67 @@ export interface ShownTunnel {
   readonly error?: string | undefined;
 }
 
-/** VXLAN tunnels that are asked for at the same time. */
-const AT_ONCE = 64;
-
 /** In the order of creation, as they come; a VXLAN encapsulation without its header. */
 export async function* tunnelPages(client: SluiceClient): AsyncGenerator<ShownTunnel[]> {
   for await (const page of client.tunnels.pages()) yield page.map(shown);
 }
 
 export async function* completePages(client: SluiceClient): AsyncGenerator<ShownTunnel[]> {
-  for await (const page of tunnelPages(client)) {
-    const whole: ShownTunnel[] = [];
-    for (let from = 0; from < page.length; from += AT_ONCE) {
-      whole.push(...(await Promise.all(page.slice(from, from + AT_ONCE).map((tunnel) => complete(client, tunnel)))));
+  const vxlan = new VxlanTunnels(client);
+  try {
+    for await (const page of tunnelPages(client)) {
+      const whole: ShownTunnel[] = [];
+      for (const tunnel of page) {
+        // Deleted meanwhile: with what is known of it.
+        whole.push(named(tunnel) ? tunnel : { ...tunnel, request: (await vxlan.take(tunnel.id)) ?? tunnel.request });
+      }
+      yield whole;
     }
-    yield whole;
+  } finally {
+    await vxlan.close();
+  }
+}
+
+/** IpTunnelService says what it does: of a VXLAN encapsulation it cannot. */
+function named({ request }: ShownTunnel): boolean {
+  return request.tunnel !== undefined;
+}
+
+/** Read only as far as is asked for: they come in the same order. */
+class VxlanTunnels {
+  readonly #pages: AsyncGenerator<TunnelRequest[]>;
+  /** Encapsulations that have come, and were not asked for. */
+  readonly #ahead = new Map<bigint, TunnelRequest>();
+
+  constructor(client: SluiceClient) {
+    this.#pages = client.tunnels.vxlanPages();
+  }
+
+  async take(id: bigint): Promise<TunnelRequest | undefined> {
+    while (!this.#ahead.has(id)) {
+      const { done, value } = await this.#pages.next();
+      if (done) return undefined;
+      for (const request of value) if (request.tunnel?.$case === "vxlanEncap") this.#ahead.set(request.tunnelId, request);
+    }
+    const request = this.#ahead.get(id);
+    this.#ahead.delete(id);
+    return request;
+  }
+
+  async close(): Promise<void> {
+    await this.#pages.return(undefined);
   }
 }
 
 export async function oneTunnel(client: SluiceClient, id: bigint): Promise<ShownTunnel> {
   const response = await client.tunnels.get(id);
   if (response === undefined) throw noTunnel(id);
-  return complete(client, shown(response));
+  const tunnel = shown(response);
+  return named(tunnel) ? tunnel : { ...tunnel, request: (await client.tunnels.vxlan(id)) ?? tunnel.request };
 }
 
 export function noTunnel(id: bigint): SluiceError {
   return new SluiceError("grpc", `the device has no tunnel ${id}; \`sluice tunnel list\` shows them`);
-}
-
-/** With the header of a VXLAN encapsulation. Deleted meanwhile: with what is known of it. */
-export async function complete(client: SluiceClient, tunnel: ShownTunnel): Promise<ShownTunnel> {
-  if (tunnel.request.tunnel !== undefined) return tunnel;
-  return { ...tunnel, request: (await client.tunnels.vxlan(tunnel.id)) ?? tunnel.request };
 }
 
 function shown({ tunnelId: id, ipTunnel, tunnelCounters, error }: IpTunnelResponse): ShownTunnel {

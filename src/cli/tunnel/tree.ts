@@ -32,7 +32,6 @@ export class Trees {
 
   constructor(
     private readonly chains: Chains,
-    private readonly complete: (tunnel: ShownTunnel) => Promise<ShownTunnel>,
     limit: number,
   ) {
     this.#left = limit;
@@ -44,7 +43,7 @@ export class Trees {
   }
 
   /** Undefined: the limit leaves no place. */
-  async from(start: ShownTunnel): Promise<Step | undefined> {
+  from(start: ShownTunnel): Step | undefined {
     if (this.#full()) return undefined;
     return this.#step(start, "start");
   }
@@ -55,9 +54,8 @@ export class Trees {
     return full;
   }
 
-  async #step(known: ShownTunnel, by: Step["by"], before?: ShownTunnel): Promise<Step> {
+  #step(tunnel: ShownTunnel, by: Step["by"], before?: ShownTunnel): Step {
     this.#left--;
-    const tunnel = await this.complete(known);
     const { id } = tunnel;
     const never = before !== undefined && !meets(ingressOf(tunnel), ingressOf(before));
     const again = this.#path.has(id) ? "cycle" : this.#followed.has(id) ? "above" : undefined;
@@ -70,7 +68,7 @@ export class Trees {
     if (!last) {
       for (const [follower, how] of followers) {
         if (this.#full()) break;
-        next.push(await this.#step(follower, how, tunnel));
+        next.push(this.#step(follower, how, tunnel));
       }
     }
     this.#path.delete(id);

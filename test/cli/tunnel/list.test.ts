@@ -52,7 +52,7 @@ t.test("list says of each tunnel what it is and what it matches, in words", asyn
   t.same(rest, [
     "2 | geneve decap | none | 0 | 0 | 0 | in 1.100, mac to 02:00:00:00:00:01, geneve vni 5 with inner to 10.0.0.0/8",
     `4 | vxlan encap | forward | 0 | 0 | 0 | IPv6, after 3 ${gone}`,
-    "5 | vxlan encap | none | 0 | 0 | 0 | esp spi 256",
+    "5 | vxlan encap | none | 0 | 0 | 0 | esp spi 0x100",
     "6 | vxlan decap | none | 0 | 0 | 0 | vxlan vni 9 with inner mac from 02:00:00:00:00:02",
     `7 | geneve encap | none | 0 | 0 | 0 | after 3 ${gone}`,
   ]);
