@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Makes the cases in this directory: captures, a program, and what a device has to make of them.
 
-    pcaps/make-cases.py [DIRECTORY]         (needs python3-scapy)
+    pcaps/make-cases.py [DIRECTORY]         (needs python3-scapy and python3-cryptography)
 
 A case is a directory: in-PORT.pcap for each port that receives, program.yaml, perhaps device.yaml (sluice replay -c), and in
 expected/ the captures of the ports that send and report.json. scapy builds every frame, inputs and outputs alike; for each
@@ -20,6 +20,8 @@ import shutil
 import sys
 from fractions import Fraction
 
+from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM
+
 logging.getLogger("scapy").setLevel(logging.ERROR)
 from scapy.all import (  # noqa: E402
     ARP, ICMP, IP, TCP, UDP, VXLAN, Dot1Q, Ether, ICMPv6EchoRequest, IPOption_Router_Alert, IPv6, IPv6ExtHdrDestOpt,
@@ -29,9 +31,11 @@ from scapy.contrib.geneve import GENEVE, GeneveOptions  # noqa: E402
 T0 = 1767225600  # 2026-01-01 00:00:00 UTC: time stamps below are seconds after it
 KINDS = {  # of the reasons that occur here
     "forwarded": "out", "from-host": "out", "copied": "out", "tunneled": "out", "no-session": "miss", "snooped": "miss", "tcp-control": "miss", "not-ip": "miss", "not-tcp-udp": "miss",
-    "fragment": "miss", "ip-options": "miss", "extension-header": "miss", "double-tagged": "miss", "malformed": "miss", "no-rule-geneve": "miss",
-    "session-drop": "drop", "collector-rx": "drop", "oversize": "drop", "geneve-critical": "drop"}
+    "fragment": "miss", "ip-options": "miss", "extension-header": "miss", "double-tagged": "miss", "malformed": "miss", "no-rule-esp": "miss", "no-rule-geneve": "miss",
+    "session-drop": "drop", "collector-rx": "drop", "oversize": "drop", "geneve-critical": "drop",
+    "esp-replayed": "drop", "esp-authentication": "drop", "esp-dummy": "consumed", "esp-keepalive": "consumed"}
 REASONS = list(KINDS)  # in the order of the report
+CONSUMED = "consumed"
 TUNNEL_COUNTERS = ["in_packets", "out_packets", "in_bytes", "out_bytes", "in_packets_drops", "out_packets_drops",
                    "in_bytes_drops", "out_bytes_drops"]
 DEFAULT_PORTS = [("1", "uplink"), ("host1", "host"), ("2", "uplink"), ("host2", "host")]
@@ -55,18 +59,20 @@ class Case:
         """tunnels: (id, the rest of its entry in the program)."""
         self.name, self.story, self.ports, self.device = name, story, ports, device
         self.tunnels = {id: (rest, [0] * 8) for id, rest in tunnels}
-        self.entropy = []
+        self.entropy, self.sealed = [], []
         self.sessions = {s["id"]: dict(s, counts=[0, 0, 0, 0]) for s in sessions}
         self.packets, self.copies = [], []
 
     def packet(self, time, port, frame, to, why, session=None, cut=None, through=()):
         """A packet: when and where it comes, where it leaves (None: nowhere), why; session: (id, "in" or "out") that counts it;
-        cut: bytes that the capture kept of it; through: (id, frame as it comes out or None) of each tunnel that it goes through."""
+        cut: bytes that the capture kept of it; through: (id, frame as it comes out; None: dropped; CONSUMED: ended by design) of each tunnel that it goes through."""
         sent = bytes(frame)
         for id, after in through:
             counts, before = self.tunnels[id][1], len(sent)
             counts[0] += 1
             counts[2] += before
+            if after == CONSUMED:
+                continue
             if after is None:
                 counts[4] += 1
                 counts[6] += before
@@ -79,6 +85,11 @@ class Case:
     def free(self, offset, length):
         """The device chooses these bytes of the last packet, as it is sent: entropy, of which the specification says the range."""
         self.entropy.append((len(self.packets) - 1, offset, length))
+
+    def encrypted(self, sa, offset, free=()):
+        """The last packet leaves with an ESP header at this offset of its frame. The device chooses the IV, from which what follows
+        depends; and free, (offset, length) in what is encrypted. Here, IVs are the sequence numbers."""
+        self.sealed.append((len(self.packets) - 1, sa, offset, free))
 
     def copy(self, to, mac):
         """The last packet goes to a collector too: as it was received, with that destination MAC."""
@@ -110,6 +121,15 @@ class Case:
                 free.setdefault(port, []).append({"record": record, "offset": offset, "length": length})
             with open(os.path.join(directory, "expected", "entropy.json"), "w") as file:
                 file.write(json.dumps(free) + "\n")
+        if self.sealed:
+            sealed = {}
+            for packet, sa, offset, free in self.sealed:
+                port = self.packets[packet][3]
+                record = [p for p in merged if p[3] == port].index(self.packets[packet])
+                sealed.setdefault(port, []).append({"record": record, "offset": offset, "cipher": sa.cipher, "icv": sa.icv,
+                                                    "key": sa.key.hex(), "salt": sa.salt.hex(), "free": list(free)})
+            with open(os.path.join(directory, "expected", "esp.json"), "w") as file:
+                file.write(json.dumps(sealed) + "\n")
         with open(os.path.join(directory, "expected", "report.json"), "w") as file:
             file.write(json.dumps(self.report(merged), indent=2) + "\n")
         with open(os.path.join(directory, "program.yaml"), "w") as file:
@@ -139,7 +159,7 @@ class Case:
         return {
             "totals": {
                 "in": len(packets), "created": len(self.copies), "out": len(sent) - sent.count("host"), "to_host": sent.count("host"),
-                "dropped": kinds.count("drop"), "consumed": 0, "offloaded": sum(p[4] == "forwarded" for p in packets)},
+                "dropped": kinds.count("drop"), "consumed": kinds.count("consumed"), "offloaded": sum(p[4] == "forwarded" for p in packets)},
             "ports": [{
                 "name": name, "role": role,
                 "rx_packets": sum(p[1] == name for p in packets), "rx_bytes": sum(len(p[2]) for p in packets if p[1] == name),
@@ -817,8 +837,216 @@ def tunnels():
     return c
 
 
+class Sa:
+    """A security association: GCM (RFC 4106) with a salt of 4 bytes, CCM (RFC 4309) with one of 3."""
+
+    def __init__(self, spi, key, salt, icv):
+        self.spi, self.key, self.salt, self.icv = spi, bytes.fromhex(key), bytes.fromhex(salt), icv
+        self.ccm = len(self.salt) == 3
+        self.cipher = f"aes-{len(self.key) * 8}-{'ccm' if self.ccm else 'gcm'}"
+        self.suite = f"AES{len(self.key) * 8}{'CCM' if self.ccm else 'GCM'}{icv * 8}"
+        self.keymat = key + salt
+
+    def esp(self, sequence, data, next_header):
+        """RFC 4303 section 2: header, IV, data, padding to a multiple of 4, pad length, next header, ICV."""
+        data = bytes(data)
+        pad = bytes(range(1, 1 + -(len(data) + 2) % 4))
+        header, iv = self.spi.to_bytes(4, "big") + sequence.to_bytes(4, "big"), sequence.to_bytes(8, "big")
+        clear = data + pad + bytes([len(pad), next_header])
+        if self.ccm:
+            return header + iv + AESCCM(self.key, self.icv).encrypt(self.salt + iv, clear, header)
+        sealed = AESGCM(self.key).encrypt(self.salt + iv, clear, header)
+        return header + iv + sealed[:len(sealed) - 16 + self.icv]
+
+    def yaml(self):
+        return f"{{ spi: {self.spi}, encryption_key: \"{self.keymat}\" }}"
+
+
+NEAR4, FAR4, NEAR6, FAR6 = "192.0.2.1", "192.0.2.2", "2001:db8:f::1", "2001:db8:f::2"
+PAIR4 = f"ipv4_tunnel: {{ source_ip: {NEAR4}, destination_ip: {FAR4} }}"
+PAIR6 = f"ipv6_tunnel: {{ source_ip: \"{NEAR6}\", destination_ip: \"{FAR6}\" }}"
+TO_B4 = "ipv4_match: { destination_ip: 10.1.0.0, destination_ip_prefix: 16 }"
+TO_NEAR4 = f"ipv4_match: {{ destination_ip: {NEAR4} }}"
+ETHERNET, IPV4_HEADER, IPV6_HEADER, UDP_HEADER = 14, 20, 40, 8
+IPIP, IP6IP, NO_NEXT, ESP_PROTOCOL = 4, 41, 59, 50
+
+
+def ipsec_enc(match, next_action, mode, sa, pair):
+    return (f"match_criteria: {{ {match} }}, next_action: {next_action},\n      ipsec_tunnel: {{ ipsec_enc: {{ tunnel_type: {mode}, "
+            f"encryption_type: {sa.suite}, ipsec_sa: {sa.yaml()},\n        {pair} }} }}")
+
+
+def ipsec_dec(match, next_action, mode, *sas):
+    return (f"match_criteria: {{ {match} }}, next_action: {next_action},\n      ipsec_tunnel: {{ ipsec_dec: {{ tunnel_type: {mode}, "
+            f"encryption_type: {sas[0].suite}, ipsec_sas: [ {', '.join(sa.yaml() for sa in sas)} ] }} }}")
+
+
+def outer4(reverse=False, **more):
+    """Of tunnel mode (RFC 4301 section 5.1.2) around a packet with DF: so it needs no identification."""
+    return IP(src=FAR4, dst=NEAR4, **more) if reverse else IP(src=NEAR4, dst=FAR4, id=0, flags="DF", ttl=64, **more)
+
+
+def outer6(reverse=False, **more):
+    return IPv6(src=FAR6, dst=NEAR6, **more) if reverse else IPv6(src=NEAR6, dst=FAR6, hlim=64, **more)
+
+
+def ipsec_tunnel():
+    out, back = Sa(0x1001, "00" * 15 + "01", "cafebabe", 16), Sa(0x2001, "00" * 15 + "02", "0badcafe", 16)
+    later = Sa(0x2002, "00" * 15 + "03", "0badcafe", 16)
+    out6, back6 = Sa(0x1006, "11" * 32, "010203", 12), Sa(0x2006, "12" * 32, "040506", 12)
+    c = Case("ipsec-tunnel", "ESP in tunnel mode, out and back, AES-GCM over IPv4 and AES-CCM over IPv6: what is replayed, changed or empty ends here.", [
+        session(1, "UDP", (A4, 5000), (B4, 53)),
+        session(2, "TCP", (A6, 1234), (B6, 80))],
+        tunnels=[
+            (1, ipsec_enc(f"ingress_interface: 1, {TO_B4}", "FORWARD", "TUNNEL", out, PAIR4)),
+            (2, ipsec_dec(f"ingress_interface: 2, {TO_NEAR4}", "NONE", "TUNNEL", back, later)),
+            (3, ipsec_enc('ingress_interface: "1.*", ipv6_match: { destination_ip: "2001:db8:1::", destination_ip_prefix: 48 }', "FORWARD", "TUNNEL",
+                          out6, PAIR6)),
+            (4, ipsec_dec('ingress_interface: "2.*", ipsec_match: {}', "RECIRCULATE", "TUNNEL", back6))])
+
+    def there(time, sequence, data, tos=0):
+        c.packet(time, "1", ether() / data, "2", "tunneled",
+                 through=[(1, ether() / outer4(tos=tos, proto=ESP_PROTOCOL) / out.esp(sequence, data, IPIP))])
+        c.encrypted(out, ETHERNET + IPV4_HEADER)
+
+    def here(sa, sequence, data, next_header=IPIP, **more):
+        return ether(True) / outer4(True, proto=ESP_PROTOCOL, **more) / sa.esp(sequence, data, next_header)
+
+    there("0.05", 1, ip4(flags="DF", tos=0xb8) / udp() / b"question", tos=0xb8)
+    there("0.06", 2, ip4(flags="DF") / udp() / (b"x" * 301))
+    answer = ip4(True) / udp(True) / b"answer"
+    c.packet("0.1", "2", here(back, 1, answer), "1", "forwarded", (1, "out"), through=[(2, ether(True) / answer)])
+    # Out of order, and under the key that comes next.
+    c.packet("0.11", "2", here(back, 7, answer), "1", "forwarded", (1, "out"), through=[(2, ether(True) / answer)])
+    c.packet("0.12", "2", here(later, 1, answer), "1", "forwarded", (1, "out"), through=[(2, ether(True) / answer)])
+    c.packet("0.13", "2", here(back, 3, answer), "1", "forwarded", (1, "out"), through=[(2, ether(True) / answer)])
+    c.packet("0.14", "2", here(back, 7, answer), None, "esp-replayed", through=[(2, None)])
+    changed = bytearray(bytes(here(back, 8, answer)))
+    changed[ETHERNET + IPV4_HEADER + 20] ^= 1
+    c.packet("0.15", "2", bytes(changed), None, "esp-authentication", through=[(2, None)])
+    c.packet("0.16", "2", here(back, 8, b"", NO_NEXT), None, "esp-dummy", through=[(2, CONSUMED)])
+    c.packet("0.17", "2", here(Sa(0x3001, "00" * 16, "00000000", 16), 1, answer), "host2", "no-rule-esp")
+    # Congestion on the way (RFC 6040): marked inside behind decryption.
+    marked = ip4(True, tos=3) / udp(True) / b"slow"
+    c.packet("0.18", "2", here(back, 9, ip4(True, tos=2) / udp(True) / b"slow", tos=3), "1", "forwarded", (1, "out"),
+             through=[(2, ether(True) / marked)])
+    data, tag = ip6(tc=0x28) / tcp() / b"data", Dot1Q(vlan=100, prio=3)
+    c.packet("0.2", "1", ether() / tag / data, "2", "tunneled",
+             through=[(3, ether() / tag / outer6(nh=ESP_PROTOCOL, tc=0x28) / out6.esp(1, data, IP6IP))])
+    c.encrypted(out6, ETHERNET + 4 + IPV6_HEADER)
+    answer = ip6(True) / tcp(True) / b"more data"
+    c.packet("0.3", "2", ether(True) / outer6(True, nh=ESP_PROTOCOL) / back6.esp(1, answer, IP6IP), "1", "forwarded", (2, "out"),
+             through=[(4, ether(True) / answer)])
+    return c
+
+
+def geneve(vni, reverse=False, **more):
+    """In front of an Ethernet frame; 50000 stands for the source port, which the device chooses."""
+    return outer4(reverse, **more) / UDP(sport=50000, dport=6081, chksum=0) / GENEVE(proto=0x6558, vni=vni)
+
+
+def geneve_encap(match, vni):
+    return (f"match_criteria: {{ {match} }}, next_action: RECIRCULATE,\n      geneve: {{ geneve_encap: {{ "
+            f"outer_ipv4_pair: {{ source_ip: {NEAR4}, destination_ip: {FAR4} }}, vni: {vni} }} }}")
+
+
+def geneve_decap(match, next_action):
+    return f"match_criteria: {{ {match} }}, next_action: {next_action}, geneve: {{ geneve_decap: {{}} }}"
+
+
+GENEVE_PORT = [(IPV4_HEADER, 2)]
+
+
+def ipsec_geneve():
+    out, back = Sa(0x1001, "21" * 32, "cafebabe", 8), Sa(0x2001, "22" * 32, "0badcafe", 8)
+    c = Case("ipsec-geneve", "Geneve in ESP: encapsulated, then encrypted; decrypted, then decapsulated, where a session of the inner flow is hit.", [
+        session(1, "UDP", (A4, 5000), (B4, 53))],
+        tunnels=[
+            (10, geneve_encap(f"ingress_interface: 1, {TO_B4}", 7)),
+            (11, ipsec_enc("ingress_interface: 1, tunnel_id: 10", "FORWARD", "TUNNEL", out, PAIR4)),
+            (20, ipsec_dec(f"ingress_interface: 2, {TO_NEAR4}", "RECIRCULATE", "TUNNEL", back)),
+            (21, geneve_decap("ingress_interface: 2, tunnel_id: 20, geneve_match: { vni: 8 }", "NONE"))])
+    for sequence, payload in enumerate([b"question", b"another one", b"x" * 90], 1):
+        frame = ether() / ip4(flags="DF") / udp() / payload
+        inside = geneve(7) / frame
+        c.packet(f"0.{sequence}", "1", frame, "2", "tunneled",
+                 through=[(10, ether() / inside), (11, ether() / outer4(proto=ESP_PROTOCOL) / out.esp(sequence, inside, IPIP))])
+        c.encrypted(out, ETHERNET + IPV4_HEADER, GENEVE_PORT)
+    answer = ether(True) / ip4(True) / udp(True) / b"answer"
+
+    def here(sequence, vni):
+        inside = geneve(vni, True) / answer
+        return ether(True) / outer4(True, proto=ESP_PROTOCOL) / back.esp(sequence, inside, IPIP), ether(True) / inside
+
+    sealed, opened = here(1, 8)
+    c.packet("0.5", "2", sealed, "1", "forwarded", (1, "out"), through=[(20, opened), (21, answer)])
+    sealed, opened = here(2, 9)  # a network that no rule is for: decrypted, and the application's
+    c.packet("0.6", "2", sealed, "host2", "no-rule-geneve", through=[(20, opened)])
+    return c
+
+
+def ipsec_four():
+    """The chain of the API's guide. The last rule has tunnel_id and ipsec_match, which counts as satisfied."""
+    near, far = Sa(0x1001, "31" * 16, "cafebabe", 16), Sa(0x1002, "32" * 16, "0badcafe", 16)
+    c = Case("ipsec-four", "Four tunnels in a row: decrypted, out of Geneve, into Geneve of another network, encrypted for the next site.", [
+        session(1, "UDP", (A4, 5000), (B4, 53))],
+        tunnels=[
+            (1, ipsec_dec(f"ingress_interface: 2, {TO_NEAR4}, ipsec_match: {{ spi: {near.spi} }}", "RECIRCULATE", "TUNNEL", near)),
+            (2, geneve_decap("ingress_interface: 2, tunnel_id: 1, geneve_match: { vni: 7 }", "RECIRCULATE")),
+            (3, geneve_encap("ingress_interface: 2, tunnel_id: 2", 8)),
+            (4, ipsec_enc(f"ingress_interface: 2, tunnel_id: 3, ipsec_match: {{ spi: {far.spi} }}", "FORWARD", "TUNNEL", far, PAIR4))])
+    sent = 0
+    for sequence, payload in enumerate([b"one", b"two, which is longer", b"", b"four" * 100], 1):
+        frame = ether(True) / ip4(True, flags="DF") / udp(True) / payload
+        arrived = ether(True) / outer4(True, proto=ESP_PROTOCOL) / near.esp(sequence, geneve(7, True) / frame, IPIP)
+        if sequence == 3:  # from somebody who does not have the key
+            other = Sa(near.spi, "33" * 16, "cafebabe", 16)
+            arrived = ether(True) / outer4(True, proto=ESP_PROTOCOL) / other.esp(sequence, geneve(7, True) / frame, IPIP)
+            c.packet(f"0.{sequence}", "2", arrived, None, "esp-authentication", through=[(1, None)])
+            continue
+        sent += 1
+        inside = geneve(8) / frame
+        c.packet(f"0.{sequence}", "2", arrived, "1", "tunneled", through=[
+            (1, ether(True) / geneve(7, True) / frame), (2, frame), (3, ether(True) / inside),
+            (4, ether(True) / outer4(proto=ESP_PROTOCOL) / far.esp(sent, inside, IPIP))])
+        c.encrypted(far, ETHERNET + IPV4_HEADER, GENEVE_PORT)
+    return c
+
+
+def ipsec_natt():
+    out, back = Sa(0x1001, "41" * 16, "010203", 16), Sa(0x2001, "42" * 16, "040506", 16)
+    plain = Sa(0x2002, "43" * 16, "cafebabe", 16)
+    c = Case("ipsec-natt", "ESP in UDP (RFC 3948): tunnel mode out and back, transport mode with a checksum that NAT broke; keepalives end here, IKE is the host's.", [
+        session(1, "UDP", (A4, 5000), (B4, 53))],
+        tunnels=[
+            (1, ipsec_enc(f"ingress_interface: 1, {TO_B4}", "FORWARD", "TUNNEL_NAT_TRAVERSAL", out, PAIR4)),
+            (2, ipsec_dec(f"ingress_interface: 2, {TO_NEAR4}", "NONE", "TUNNEL_NAT_TRAVERSAL", back)),
+            (3, ipsec_dec("ingress_interface: 2, ipv4_match: { destination_ip: 10.0.0.1 }", "NONE", "TRANSPORT_NAT_TRAVERSAL", plain))])
+
+    def in_udp(ip, payload, sport=4500, **more):
+        return ip / UDP(sport=sport, dport=4500, **more) / payload
+
+    for sequence, payload in enumerate([b"question", b"a longer question"], 1):
+        data = ip4(flags="DF") / udp() / payload
+        c.packet(f"0.{sequence}", "1", ether() / data, "2", "tunneled",
+                 through=[(1, ether() / in_udp(outer4(), out.esp(sequence, data, IPIP), chksum=0))])
+        c.encrypted(out, ETHERNET + IPV4_HEADER + UDP_HEADER)
+    answer = ip4(True) / udp(True) / b"answer"
+    # The NAT has changed the port, and somebody has filled the checksum in: neither matters.
+    c.packet("0.3", "2", ether(True) / in_udp(outer4(True), back.esp(1, answer, IPIP), 61000), "1", "forwarded", (1, "out"),
+             through=[(2, ether(True) / answer)])
+    c.packet("0.31", "2", ether(True) / in_udp(outer4(True), b"\xff", 61000), None, "esp-keepalive", through=[(2, CONSUMED)])
+    c.packet("0.32", "2", ether(True) / in_udp(outer4(True), bytes(4) + b"IKE" * 9, 61000), "host2", "no-session")
+    c.packet("0.33", "2", ether(True) / in_udp(IP(src=FAR4, dst="192.0.2.9"), b"\xff"), "host2", "no-session")  # not a rule's
+    # Its sender has another address inside: the checksum is of that one, until it is computed anew.
+    inside = bytes(IP(src="172.16.0.9", dst=A4) / udp(True) / b"answer")[IPV4_HEADER:]
+    c.packet("0.4", "2", ether(True) / in_udp(ip4(True), plain.esp(1, inside, 17), 61000, chksum=0), "1", "forwarded", (1, "out"),
+             through=[(3, ether(True) / answer)])
+    return c
+
+
 CASES = [forward_ipv4, forward_ipv6, vlan, drop, tcp_states, tcp_close, misses, out_lif, aging, host_ports, snap_length, mirror_snoop,
-         tunnels]
+         tunnels, ipsec_tunnel, ipsec_geneve, ipsec_four, ipsec_natt]
 BOTH_MODES = [tcp_fin, tcp_rst, tcp_reuse, tcp_wrap]
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
 import { noScapy } from "../port/rig.js";
+import { type Opened, opened, type Suite } from "../stage/esp-receiver.js";
 import { PCAPS, type Report, records, run } from "./run.js";
 
 const SCRIPT = join(PCAPS, "make-cases.py");
@@ -31,12 +32,15 @@ for (const name of cases) {
       t.same(comparable(report), comparable(expected));
       const entropy = join(directory, "expected", "entropy.json");
       const free = existsSync(entropy) ? (JSON.parse(readFileSync(entropy, "utf8")) as Record<string, Free[]>) : {};
+      const esp = join(directory, "expected", "esp.json");
+      const sealed = existsSync(esp) ? (JSON.parse(readFileSync(esp, "utf8")) as Record<string, Sealed[]>) : {};
       const wanted = records(t, join(directory, "expected"));
       const sent = records(t, out);
       t.same(Object.keys(sent), Object.keys(wanted), "the ports that sent something");
       for (const [port, bytes] of Object.entries(wanted)) {
         // Packets of equal time and different flows may change places between workers.
-        if (workers === 1) t.equal(settled(sent[port] ?? "", bytes, free[port] ?? []), bytes, `what ${port} sent`);
+        const settle = (hex: string) => settled(unsealed(hex, bytes, sealed[port] ?? []), bytes, free[port] ?? []);
+        if (workers === 1) t.equal(settle(sent[port] ?? ""), bytes, `what ${port} sent`);
         else t.equal(sent[port]?.length, bytes.length, `how much ${port} sent`);
       }
     });
@@ -81,14 +85,65 @@ interface Free {
   readonly length: number;
 }
 
+/** ESP in the numbered record, its header at `offset` of the frame. */
+interface Sealed {
+  readonly record: number;
+  readonly offset: number;
+  readonly cipher: Suite["cipher"];
+  readonly icv: number;
+  /** Hexadecimal. */
+  readonly key: string;
+  readonly salt: string;
+  /** Offset and length of what the device chooses in what is encrypted. */
+  readonly free: readonly (readonly [number, number])[];
+}
+
+/**
+ * Records as sent, with ESP put in as expected where node:crypto finds the same inside and the IV is made as the specification says:
+ * of a key, always the sequence number XOR the same.
+ */
+function unsealed(sent: string, expected: string, all: readonly Sealed[]): string {
+  const [bytes, wanted] = [Buffer.from(sent, "hex"), Buffer.from(expected, "hex")];
+  if (bytes.length !== wanted.length) return sent;
+  const constants = new Map<string, string>();
+  for (const { record, offset, cipher, icv, key, salt, free } of all) {
+    const { start, end } = recordsOf(wanted)[record] as Span;
+    const suite = { cipher, icv, key: Buffer.from(key, "hex"), salt: Buffer.from(salt, "hex") };
+    const [ours, theirs] = [bytes, wanted].map((one) => opened(one.subarray(start, end), offset, suite)) as [Opened, Opened];
+    for (const [at, length] of free) theirs.inside.copy(ours.inside, at, at, at + length);
+    const iv = Buffer.from(bytes.subarray(start + offset + 8, start + offset + 16));
+    iv.writeUInt32BE((iv.readUInt32BE(4) ^ ours.sequence) >>> 0, 4);
+    const constant = constants.get(key) ?? iv.toString("hex");
+    constants.set(key, constant);
+    const same = ours.inside.equals(theirs.inside) && ours.pad.equals(theirs.pad) && ours.next === theirs.next;
+    if (same && constant === iv.toString("hex")) wanted.copy(bytes, start + offset + 8, start + offset + 8, end);
+  }
+  return bytes.toString("hex");
+}
+
+interface Span {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** The frames of a capture behind its header. */
+function recordsOf(bytes: Buffer): Span[] {
+  const spans: Span[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const length = bytes.readUInt32LE(at + 8);
+    spans.push({ start: at + 16, end: at + 16 + length });
+    at += 16 + length;
+  }
+  return spans;
+}
+
 /** Records as sent, with what the device chose put in as expected. */
 function settled(sent: string, expected: string, free: readonly Free[]): string {
   const [bytes, wanted] = [Buffer.from(sent, "hex"), Buffer.from(expected, "hex")];
   if (bytes.length !== wanted.length) return sent;
-  const starts: number[] = [];
-  for (let at = 0; at < wanted.length; at += 16 + wanted.readUInt32LE(at + 8)) starts.push(at + 16);
+  const spans = recordsOf(wanted);
   for (const { record, offset, length } of free) {
-    const at = (starts[record] as number) + offset;
+    const at = (spans[record] as Span).start + offset;
     wanted.copy(bytes, at, at, at + length);
   }
   return bytes.toString("hex");

@@ -5,7 +5,7 @@ import t from "tap";
 import { Fate, REASONS } from "../../src/reason.js";
 import { type IpMatch, Next, type Tunnel } from "../../src/table/rule.js";
 import { Action } from "../../src/table/session.js";
-import { opened, suiteOf } from "./esp-opened.js";
+import { opened, suiteOf } from "./esp-receiver.js";
 import { PipelineRig } from "./pipeline-rig.js";
 import { scapy } from "./scapy.js";
 import { geneveEncap, hex, INSIDE, OUTER4, OUTER6 } from "./tunnel-frames.js";
@@ -202,6 +202,26 @@ t.test(
     );
   },
 );
+
+t.test("jobs that a round leads to do not write over those that it has still to finish", { skip: made.skip }, async (t) => {
+  const rig = new TunnelRig();
+  const natt: Tunnel = { kind: "ipsec-enc", mode: 3, suite: GCM16, outer: OUTER6, sa: sa(SPI.far) };
+  rig.add(1, {}, dec(SPI.near), Next.recirculate);
+  rig.add(2, { tunnelId: 1n }, natt);
+  rig.add(3, { ip: to4("10.1.0.1") }, natt);
+  // Decrypted first, and longer: their second jobs come while the first jobs of those behind are not finished.
+  const names = [...[39, 38, 37, 36].map((n) => `sealed ${n}`), ...[40, 41, 42, 43].map((n) => `plain ${n}`)];
+  const out = rig.receive(...names.map((one) => ({ frame: frame(one), port: 0 })));
+  const sound = dissect<boolean>(
+    out.map((one) => one.frame),
+    "p[UDP].chksum != 0 and p[UDP].chksum == fixed(p)[UDP].chksum",
+  );
+  t.same(
+    sound,
+    names.map(() => true),
+    "UDP checksums, which are computed behind encryption",
+  );
+});
 
 t.test("the same packet twice in a burst passes once", { skip: made.skip }, async (t) => {
   const rig = new TunnelRig();

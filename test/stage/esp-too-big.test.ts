@@ -5,7 +5,7 @@ import t from "tap";
 import { Fate } from "../../src/reason.js";
 import { Next, type Tunnel, type TunnelSettings } from "../../src/table/rule.js";
 import { dissect } from "./dissect.js";
-import { type Opened, opened, part, suiteOf, whole } from "./esp-opened.js";
+import { type Opened, opened, part, suiteOf, whole } from "./esp-receiver.js";
 import { PipelineRig, type Sent } from "./pipeline-rig.js";
 import { scapy } from "./scapy.js";
 import { ip4, ip6 } from "./tunnel-rig.js";
