@@ -9,20 +9,8 @@ import { EncType, IPSecTunnelType } from "../../src/control/gen/tunneloffload.js
 import { forbidden, places } from "../aead/process-memory.js";
 import { A, B } from "./bump.js";
 import { SLUICE, within } from "./device.js";
-import {
-  addKey,
-  decrypt,
-  type Esp,
-  encrypt,
-  endLine,
-  from,
-  type Key,
-  type LineDevice,
-  makeLine,
-  newKey,
-  remove,
-  switchTo,
-} from "./ipsec.js";
+import { addKey, decrypt, type Esp, encrypt, from, type Key, newKey, remove, switchTo } from "./ipsec.js";
+import { endLine, type LineDevice, makeLine } from "./line.js";
 import { noNamespaces } from "./namespaces.js";
 import { answeredPings } from "./probe.js";
 

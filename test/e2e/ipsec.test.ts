@@ -6,25 +6,8 @@ import { A, B } from "./bump.js";
 import { Capture, WHOLE } from "./capture.js";
 import { within } from "./device.js";
 import { soundToTshark } from "./dissect.js";
-import {
-  allIdle,
-  decapsulate,
-  decrypt,
-  type Esp,
-  encapsulate,
-  encrypt,
-  endLine,
-  from,
-  type Line,
-  type LineDevice,
-  MAC,
-  MTU,
-  makeLine,
-  NEXT,
-  newKey,
-  remove,
-  type Side,
-} from "./ipsec.js";
+import { decapsulate, decrypt, type Esp, encapsulate, encrypt, from, NEXT, newKey, remove } from "./ipsec.js";
+import { allIdle, endLine, type Line, type LineDevice, MAC, MTU, makeLine, type Side } from "./line.js";
 import { type Namespaces, noNamespaces } from "./namespaces.js";
 import { counted, transfers } from "./peer.js";
 import { answeredPings, script } from "./probe.js";
