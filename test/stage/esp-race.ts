@@ -6,7 +6,7 @@ import { frameOf } from "./packet.js";
 
 export const WORKERS = 2;
 /** Packets that each worker seals: whole bursts. */
-export const EACH = 320 * 64;
+export const EACH = 160 * 64;
 export const ALL = WORKERS * EACH;
 /** Of what is sealed from it, with room for headers, padding and ICV. */
 export const PLACE = 160;
