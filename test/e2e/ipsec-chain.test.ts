@@ -6,24 +6,8 @@ import { EncType, IPSecTunnelType, type IpTunnelRequest } from "../../src/contro
 import { A, B } from "./bump.js";
 import { Capture, WHOLE } from "./capture.js";
 import { soundToTshark } from "./dissect.js";
-import {
-  allIdle,
-  decapsulate,
-  decrypt,
-  type Esp,
-  encapsulate,
-  encrypt,
-  endLine,
-  from,
-  iperf,
-  type Key,
-  type Line,
-  type LineDevice,
-  makeLine,
-  NEXT,
-  newKey,
-  type Side,
-} from "./ipsec.js";
+import { decapsulate, decrypt, type Esp, encapsulate, encrypt, from, type Key, NEXT, newKey } from "./ipsec.js";
+import { allIdle, endLine, iperf, type Line, type LineDevice, makeLine, type Side } from "./line.js";
 import { noNamespaces } from "./namespaces.js";
 import { transfers } from "./peer.js";
 import { answeredPings } from "./probe.js";

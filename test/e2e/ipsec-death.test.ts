@@ -8,7 +8,8 @@ import { A, addsUp, B } from "./bump.js";
 import { Capture } from "./capture.js";
 import { Device, within } from "./device.js";
 import type { Fault, FaultyDevice } from "./faulty-device.js";
-import { AT, allIdle, decrypt, type Esp, encrypt, from, ivs, type Line, type LineDevice, makeLine, newKey } from "./ipsec.js";
+import { AT, decrypt, type Esp, encrypt, from, ivs, newKey } from "./ipsec.js";
+import { allIdle, type Line, type LineDevice, makeLine } from "./line.js";
 import { noNamespaces } from "./namespaces.js";
 import { type Remote, startRemote } from "./remote.js";
 

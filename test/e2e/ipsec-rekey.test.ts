@@ -7,29 +7,13 @@ import t, { type Test } from "tap";
 import { EncType, IPSecTunnelType } from "../../src/control/gen/tunneloffload.js";
 import { A, B } from "./bump.js";
 import { Capture } from "./capture.js";
-import {
-  AT,
-  addKey,
-  allIdle,
-  decrypt,
-  type Esp,
-  encrypt,
-  endLine,
-  from,
-  ivs,
-  type Key,
-  type Line,
-  type LineDevice,
-  makeLine,
-  newKey,
-  removeKey,
-  switchTo,
-} from "./ipsec.js";
+import { AT, addKey, decrypt, type Esp, encrypt, from, ivs, type Key, newKey, removeKey, switchTo } from "./ipsec.js";
+import { allIdle, endLine, type Line, type LineDevice, makeLine } from "./line.js";
 import { noNamespaces } from "./namespaces.js";
 
 const TIMES = 100;
 /** Milliseconds for packets under the old key to arrive, before it goes. */
-const OVERLAP = 100;
+const OVERLAP = 80;
 const FLOWS = 4;
 /** Datagrams per second, of each flow and direction. */
 const RATE = 1000;
@@ -53,7 +37,7 @@ t.test("rekeyed under traffic", { skip: noNamespaces }, async (t) => {
     await e.control.tunnels([decrypt(DEC, from("a"), ESP, [out.key]), encrypt(ENC, from("b"), ESP, "a", back.key)]),
     [],
   );
-  await t.test("without", (t) => underTraffic(t, line, 7000, () => sleep(3000)));
+  await t.test("without", (t) => underTraffic(t, line, 7000, () => sleep(2000)));
   const capture = await Capture.start(line.net, "d", "up2", AT.end);
   const wrong: string[] = [];
   await t.test(`${TIMES} times`, (t) =>

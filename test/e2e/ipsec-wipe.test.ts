@@ -1,41 +1,31 @@
 // Keys of a running device: nothing that it says has them, and when their tunnels are gone they are in no table and no AEAD context
 // (all of the process's memory is looked through).
 //
-// What is left are messages as they came off the socket, in buffers of Node's HTTP/2 that were given back and nobody here can
-// reach: they are told by the field's tag in front of the key, and are overwritten by what comes next.
+// What is left are messages as they came off the socket, in buffers of Node's HTTP/2 that grpc-js copies from and hands to nobody:
+// they are told by the field's tag in front of the key, and last until their memory is used again.
 
 import t, { type Test } from "tap";
 import { EncType, IPSecTunnelType } from "../../src/control/gen/tunneloffload.js";
 import { forbidden, places } from "../aead/process-memory.js";
 import { A, B } from "./bump.js";
 import { SLUICE, within } from "./device.js";
-import {
-  addKey,
-  decrypt,
-  type Esp,
-  encrypt,
-  endLine,
-  from,
-  type Key,
-  type LineDevice,
-  makeLine,
-  newKey,
-  remove,
-  switchTo,
-} from "./ipsec.js";
+import { addKey, decrypt, type Esp, encrypt, from, type Key, newKey, remove, switchTo } from "./ipsec.js";
+import { endLine, type LineDevice, makeLine } from "./line.js";
 import { noNamespaces } from "./namespaces.js";
 import { answeredPings } from "./probe.js";
 
 const ESP: Esp = { mode: IPSecTunnelType.TUNNEL, encryption: EncType._AES256GCM128, family: 4 };
 const ENC = 1;
 const DEC = 2;
+/** Less memory to look through. */
+const SMALL = "sessions: { capacity: 1024 }\n";
 /** Bytes of a key that are looked for: the first round key of AES. */
 const LOOKED = 16;
 /** encryption_key in IPSecSAParams: field 2, and how many bytes follow (api.md "Field numbers"). */
 const TAG = 0x12;
 
 t.test("keys of a running device", { skip: noNamespaces || forbidden() }, async (t) => {
-  const line = await makeLine(t, ["d", "e"]);
+  const line = await makeLine(t, ["d", "e"], SMALL);
   const { net } = line;
   const [d, e] = line.devices as [LineDevice, LineDevice];
   const { pid } = d.device;

@@ -6,24 +6,8 @@ import { A, B } from "./bump.js";
 import { Capture, WHOLE } from "./capture.js";
 import { within } from "./device.js";
 import { soundToTshark } from "./dissect.js";
-import {
-  allIdle,
-  decapsulate,
-  decrypt,
-  type Esp,
-  encapsulate,
-  encrypt,
-  endLine,
-  from,
-  type Line,
-  type LineDevice,
-  MAC,
-  makeLine,
-  NEXT,
-  newKey,
-  remove,
-  type Side,
-} from "./ipsec.js";
+import { decapsulate, decrypt, type Esp, encapsulate, encrypt, from, NEXT, newKey, remove } from "./ipsec.js";
+import { allIdle, endLine, type Line, type LineDevice, MAC, MTU, makeLine, type Side } from "./line.js";
 import { type Namespaces, noNamespaces } from "./namespaces.js";
 import { counted, transfers } from "./peer.js";
 import { answeredPings, script } from "./probe.js";
@@ -39,6 +23,9 @@ interface Shape extends Esp {
   readonly geneve?: boolean;
 }
 
+/** What is encrypted is a multiple of 4, two bytes of it the trailer. @param overhead headers, IV and ICV */
+const fits = (overhead: number) => ((MTU - overhead) & ~3) - 2;
+
 const { TUNNEL, TUNNEL_NAT_TRAVERSAL, TRANSPORT } = IPSecTunnelType;
 const SHAPES: readonly Shape[] = [
   {
@@ -46,8 +33,7 @@ const SHAPES: readonly Shape[] = [
     mode: TUNNEL,
     encryption: EncType._AES256GCM128,
     family: 4,
-    // What is encrypted is a multiple of 4, two bytes of it the trailer.
-    mtu: 1500 - 20 - 8 - 8 - 16 - 2,
+    mtu: fits(20 + 8 + 8 + 16),
     filter: "ip proto 50",
   },
   {
@@ -55,7 +41,7 @@ const SHAPES: readonly Shape[] = [
     mode: TUNNEL,
     encryption: EncType._AES128CCM64,
     family: 6,
-    mtu: 1500 - 40 - 8 - 8 - 8 - 2,
+    mtu: fits(40 + 8 + 8 + 8),
     filter: "ip6 proto 50",
     esn: true,
   },
@@ -64,7 +50,7 @@ const SHAPES: readonly Shape[] = [
     mode: TUNNEL_NAT_TRAVERSAL,
     encryption: EncType._AES128GCM128,
     family: 4,
-    mtu: 1500 - 20 - 8 - 8 - 8 - 16 - 2,
+    mtu: fits(20 + 8 + 8 + 8 + 16),
     filter: "udp dst port 4500",
   },
   {
@@ -72,7 +58,7 @@ const SHAPES: readonly Shape[] = [
     mode: TRANSPORT,
     encryption: EncType._AES256CCM96,
     family: 4,
-    mtu: 1500 - 20 - 8 - 8 - 12 - 2 - 8 - 8 - 14,
+    mtu: fits(20 + 8 + 8 + 12) - 8 - 8 - 14,
     filter: "ip proto 50",
     geneve: true,
   },

@@ -14,7 +14,7 @@ import { allocateRules } from "../../src/table/rule-memory.js";
 import { refsOf } from "../../src/table/rule-sas.js";
 import { RuleStatus, RuleTable } from "../../src/table/rule-table.js";
 import { EspMode, SaFailure } from "../../src/table/sa.js";
-import { allocateSas, Sa } from "../../src/table/sa-memory.js";
+import { allocateSas, Sa, Window } from "../../src/table/sa-memory.js";
 import { SaTable } from "../../src/table/sa-table.js";
 import { goOn } from "../../src/table/sequence.js";
 import { SKEW } from "../../src/table/session-memory.js";
@@ -34,9 +34,13 @@ const RACES = [
   { name: "extended numbers, past 2³²", suite: SHORT, key: 16, esn: true, window: 64, from: 2 ** 32 - ALL / 2 },
 ] as const;
 
-for (const one of RACES) t.test(one.name, (t) => race(t, one));
+/** Ten bursts, and part of the next. */
+const STUCK_AFTER = 10 * 64 + 5;
 
-async function race(t: Test, { suite, key, esn, window, from }: (typeof RACES)[number]): Promise<void> {
+for (const one of RACES) t.test(one.name, (t) => race(t, one));
+t.test("a worker dies holding the window's lock", (t) => death(t, RACES[0]));
+
+async function prepare(t: Test, { suite, key, esn, window, from }: (typeof RACES)[number], stuckAfter = 0) {
   const rules = allocateRules(8, WORKERS, hashKey(randomBytes(12)), 8);
   const sas = allocateSas(8, WORKERS);
   const grace = new Grace(new Int32Array(new SharedArrayBuffer(wordsSize(WORKERS))), WORKERS);
@@ -64,8 +68,9 @@ async function race(t: Test, { suite, key, esn, window, from }: (typeof RACES)[n
   // Behind the order: whether it is there.
   const order = new SharedArrayBuffer((ALL + 1) * 4);
   const accepted = new SharedArrayBuffer(ALL * 4);
+  const lock = opens * Window.size + Window.lock;
   const threads = Array.from({ length: WORKERS }, (_, worker) => {
-    const workerData: RaceOptions = { rules, sas, worker, control, sealed, order, accepted };
+    const workerData: RaceOptions = { rules, sas, worker, control, sealed, order, accepted, stuckAfter, lock };
     return new Worker(new URL("./esp-race.worker.js", import.meta.url), { workerData });
   });
   await Promise.all(threads.map((thread) => once(thread, "message")));
@@ -85,14 +90,22 @@ async function race(t: Test, { suite, key, esn, window, from }: (typeof RACES)[n
   Atomics.store(words, ALL, 1);
   Atomics.notify(words, ALL);
 
-  const tallies = (await Promise.all(told)).map(([tally]) => tally as { own: number; wrong: string[] });
+  const windows = new Int32Array(sas.windows, SKEW);
+  return { table, seals, opens, threads, told, times: new Int32Array(accepted), control: new Int32Array(control), windows, lock };
+}
+
+type Tally = { readonly own: number; readonly wrong: readonly string[] };
+
+async function race(t: Test, one: (typeof RACES)[number]): Promise<void> {
+  const { table, seals, opens, threads, told, times } = await prepare(t, one);
+  const { from } = one;
+  const tallies = (await Promise.all(told)).map(([tally]) => tally as Tally);
   await Promise.all(threads.map((thread) => thread.terminate()));
   t.strictSame(
     tallies.flatMap(({ wrong }) => wrong),
     [],
     "what is accepted is what was sealed",
   );
-  const times = new Int32Array(accepted);
   t.equal(times.filter((n) => n === 1).length, ALL, "each is accepted once");
   t.ok(
     tallies.every(({ own }) => own > ALL / 100),
@@ -103,6 +116,27 @@ async function race(t: Test, { suite, key, esn, window, from }: (typeof RACES)[n
   t.equal(packets, ALL);
   t.equal(sequence, BigInt(from + ALL));
   t.equal((failures[SaFailure.replayed] as number) + (failures[SaFailure.tooOld] as number), (WORKERS - 1) * ALL);
+}
+
+async function death(t: Test, one: (typeof RACES)[number]): Promise<void> {
+  const { table, opens, threads, told, times, control, windows, lock } = await prepare(t, one, STUCK_AFTER);
+  const [dies, lives] = threads as [Worker, Worker];
+  while (Atomics.load(control, RaceWord.held) === 0) await new Promise((done) => setTimeout(done, 5));
+  await dies.terminate();
+  t.equal(Atomics.load(windows, lock), 1, "worker 0 has the lock still");
+  table.unlock(1);
+  t.equal(Atomics.load(windows, lock), 1, "which is not the other one's to lose");
+  table.unlock(0);
+  const [{ own, wrong }] = (await told[1]) as [Tally];
+  await lives.terminate();
+  t.strictSame(wrong, []);
+  t.equal(own, ALL - STUCK_AFTER, "the other one accepts all that was not accepted yet");
+  t.notOk(
+    times.some((n) => n > 1),
+    "nothing twice",
+  );
+  t.equal(Atomics.load(windows, lock), 0, "and the lock is free");
+  t.equal(table.info(opens).failures[SaFailure.replayed], STUCK_AFTER);
 }
 
 /** Math.min and Math.max take so many arguments only. */

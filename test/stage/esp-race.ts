@@ -6,7 +6,7 @@ import { frameOf } from "./packet.js";
 
 export const WORKERS = 2;
 /** Packets that each worker seals: whole bursts. */
-export const EACH = 320 * 64;
+export const EACH = 160 * 64;
 export const ALL = WORKERS * EACH;
 /** Of what is sealed from it, with room for headers, padding and ICV. */
 export const PLACE = 160;
@@ -18,6 +18,8 @@ export const SEALED_PORT = 1;
 export const enum RaceWord {
   /** Times that a worker came to the meeting point. */
   met,
+  /** A worker holds the lock and will not let go of it. */
+  held,
   count,
 }
 
@@ -32,6 +34,10 @@ export interface RaceOptions {
   /** In which order they are received, and by frame how often it was accepted. */
   readonly order: SharedArrayBuffer;
   readonly accepted: SharedArrayBuffer;
+  /** Packets that worker 0 accepts before it is stuck where it would give the window's lock back; 0: it is not. */
+  readonly stuckAfter: number;
+  /** Index of that lock among the words of all windows. */
+  readonly lock: number;
 }
 
 /** Frame number `id` in the clear: its number is its source address and port. */

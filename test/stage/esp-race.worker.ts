@@ -10,9 +10,9 @@ import { Routes } from "../../src/table/route.js";
 import { RuleLookup } from "../../src/table/rule-lookup.js";
 import { SaLookup } from "../../src/table/sa-lookup.js";
 import { load, topology } from "./device.js";
-import { ALL, CLEAR_PORT, clearFrame, EACH, meet, PLACE, type RaceOptions, SEALED_PORT, WORKERS } from "./esp-race.js";
+import { ALL, CLEAR_PORT, clearFrame, EACH, meet, PLACE, type RaceOptions, RaceWord, SEALED_PORT, WORKERS } from "./esp-race.js";
 
-const { rules, sas, worker, control, sealed, order, accepted } = workerData as RaceOptions;
+const { rules, sas, worker, control, sealed, order, accepted, stuckAfter, lock } = workerData as RaceOptions;
 const burst = new Burst(new Frames(new ArrayBuffer(Frames.size(BURST))));
 const aead = openAead("openssl", burst.frames.bytes);
 const stage = new TunnelStage(new RuleLookup(rules, worker), new Routes([]), topology, worker, WORKERS, undefined, undefined, {
@@ -33,7 +33,7 @@ function run(frames: readonly Uint8Array[], port: number): Uint8Array[] {
   );
   burst.now = 1;
   // Together, as often as it can be.
-  meet(words, ++meetings);
+  if (stuckAfter === 0) meet(words, ++meetings);
   stage.run(burst);
   return frames.map((_, i) =>
     burst.frames.bytes.slice(burst.offset[i], (burst.offset[i] as number) + (burst.length[i] as number)),
@@ -56,6 +56,8 @@ meet(words, ++meetings);
 // Control is the one that has to be waited for: it brings the packets into order.
 while (Atomics.load(sequence, ALL) === 0) Atomics.wait(sequence, ALL, 0, 1000);
 
+if (stuckAfter > 0 && worker === 0) getStuck();
+while (stuckAfter > 0 && worker > 0 && Atomics.load(words, RaceWord.held) === 0) Atomics.wait(words, RaceWord.held, 0, 1000);
 let own = 0;
 for (let done = 0; done < ALL; done += BURST) {
   const numbers = ids(done, (k) => sequence[k] as number);
@@ -71,3 +73,18 @@ for (let done = 0; done < ALL; done += BURST) {
 }
 aead.close();
 parentPort?.postMessage({ own, wrong: wrong.slice(0, 5) });
+
+/** As if the thread lost its processor for good between accepting a packet and giving the lock back. */
+function getStuck(): void {
+  const { store } = Atomics;
+  let left = stuckAfter;
+  const instead = (array: Int32Array, index: number, value: number): number => {
+    if (array.buffer === sas.windows && index === lock && value === 0 && --left === 0) {
+      store(words, RaceWord.held, 1);
+      Atomics.notify(words, RaceWord.held);
+      for (;;) Atomics.wait(words, RaceWord.held, 1, 1000);
+    }
+    return store(array, index, value);
+  };
+  Atomics.store = instead as typeof Atomics.store;
+}
