@@ -30,6 +30,7 @@ import type { EspContexts } from "./esp-contexts.js";
 import { ESN_AAD, type EspJobs, PLAIN_AAD, SCRATCH_AAD } from "./esp-jobs.js";
 import { EspPlace } from "./extension-headers.js";
 import type { Headers } from "./headers.js";
+import { moveHeaders } from "./room.js";
 
 export class EspOpen {
   /** SPI and sequence number of the packet in hand. */
@@ -154,7 +155,7 @@ export class EspOpen {
     const start = burst.offset[i];
     const outer = this.#ip[i];
     const begin = ip - (outer - start);
-    bytes.copyWithin(begin, start, outer);
+    moveHeaders(burst.frames, start, outer, ip - outer);
     halves[(ip - 2) >> 1] = swap16(version === 4 ? EtherType.ipv4 : EtherType.ipv6);
     this.removed = ip - outer;
     settle(burst, i, begin, ip + inner);
@@ -173,7 +174,7 @@ export class EspOpen {
     else if (!place.find(bytes, before, payload, ipv6, true)) return SaFailure.malformed;
     const link = place.link + removed;
     const begin = start + removed;
-    bytes.copyWithin(begin, start, payload - removed);
+    moveHeaders(burst.frames, start, payload - removed, removed);
     const ip = before + removed;
     bytes[link] = next;
     const total = payload + length - ip;
