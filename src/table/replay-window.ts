@@ -47,6 +47,11 @@ export class ReplayWindows {
     this.#worker = worker;
   }
 
+  /** Brings the window's lock and top into the cache. */
+  touch(slot: number): number {
+    return this.#words[slot * Window.size];
+  }
+
   /**
    * Before authentication: infers `high`, and sorts out what accept() would not take.
    * @param low as in the packet

@@ -40,6 +40,8 @@ export class RuleLookup {
   readonly #words = new Int32Array(BURST * KEY_WORDS);
   /** By position in the burst: the hash that begin() has made. */
   readonly #begun = new Int32Array(BURST);
+  /** See touch(). */
+  readonly sas = new Int32Array(BURST);
   /** Of the last search. */
   #rank = -1;
   /** Keeps the engine from dropping reads whose only purpose is to bring a line into the cache. */
@@ -105,9 +107,12 @@ export class RuleLookup {
     if (this.#counts[kind] > 0) this.#begun[i] = this.#hash(this.#byClass[kind][0], i * KEY_WORDS, halves, base);
   }
 
-  /** Touches what the first shape leads to. The hash of a packet that was not begun is that of an earlier one: in vain. */
-  touch(n: number): void {
-    const { records, lanes } = this;
+  /**
+   * Touches what the first shape leads to. The hash of a packet that was not begun is that of an earlier one: in vain.
+   * @returns how many slots of SAs at the start of `sas` it leads to
+   */
+  touch(n: number): number {
+    const { records, lanes, sas } = this;
     const live = this.#live;
     const begun = this.#begun;
     const mask = live.length - 1;
@@ -119,11 +124,15 @@ export class RuleLookup {
       touched ^= records[record] ^ records[record + Rule.template + (TEMPLATE_IP >> 2)];
     }
     let seen = 0;
+    let found = 0;
     for (let i = 0; i < n; i++) {
       const record = Math.max(live[begun[i] & mask] - 1, 0) * Rule.size;
       seen += lanes[records[record + Rule.lane] << TunnelLane.shift];
+      const sa = records[record + Rule.sa];
+      if (sa >= 0) sas[found++] = sa;
     }
     this.touched ^= touched ^ (seen | 0);
+    return found;
   }
 
   /**

@@ -5,7 +5,7 @@
 // contexts of keys that nobody uses any more are wiped.
 
 import { ReplayWindows } from "./replay-window.js";
-import { Released, type SaMemory } from "./sa-memory.js";
+import { Released, Sa, SaLane, type SaMemory } from "./sa-memory.js";
 import { Sequences } from "./sequence.js";
 import { SKEW } from "./session-memory.js";
 
@@ -20,6 +20,8 @@ export class SaLookup {
   readonly windows: ReplayWindows;
   /** See refresh(). */
   readonly released = new Int32Array(Released.kept);
+  /** As of RuleLookup. */
+  touched = 0;
   readonly #ring: Int32Array;
   /** Of Released.count. */
   #seen: number;
@@ -32,6 +34,24 @@ export class SaLookup {
     this.windows = new ReplayWindows(memory, worker);
     this.#ring = new Int32Array(memory.released);
     this.#seen = Atomics.load(this.#ring, Released.count);
+  }
+
+  /** Touches what packets of these slots will need, as RuleLookup.touch does. */
+  touch(slots: Int32Array, n: number): void {
+    const { records, lanes, sequences, windows } = this;
+    let touched = 0;
+    let seen = 0;
+    for (let i = 0; i < n; i++) {
+      const slot = slots[i];
+      touched ^= records[slot * Sa.size];
+      seen += lanes[slot << SaLane.shift];
+    }
+    for (let i = 0; i < n; i++) {
+      const slot = slots[i];
+      const counter = records[slot * Sa.size + Sa.counter];
+      touched ^= counter >= 0 ? sequences.touch(counter) : windows.touch(slot);
+    }
+    this.touched ^= touched ^ (seen | 0);
   }
 
   /**

@@ -47,6 +47,11 @@ export class Sequences {
     this.#limits = new Float64Array(memory.counters, SKEW);
   }
 
+  /** Brings the counter into the cache. */
+  touch(counter: number): number {
+    return this.#words[counter * KeyCounter.size];
+  }
+
   /**
    * Takes the next number.
    * @param counter Sa.counter

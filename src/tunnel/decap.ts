@@ -4,6 +4,7 @@
 // Not here: reassembly (tunnel/reassembly.ts: what is a fragment here could not be made whole), and option contents: we know no option, so a critical one drops.
 
 import type { Burst } from "../memory/burst.js";
+import type { Frames } from "../memory/frames.js";
 import { Fate } from "../reason.js";
 import type { RuleLookup } from "../table/rule-lookup.js";
 import { Base, Header, Rule, Settings } from "../table/rule-memory.js";
@@ -82,7 +83,7 @@ export class Decapsulation {
 function badChecksum(burst: Burst, { base, version, transport: udp }: Headers, udpLength: number, settings: number): Fate {
   const { frames } = burst;
   const ip = base[Base.ip];
-  if (version === 4 && finish(udp - ip === Ipv4.length ? plainSum(frames.halves, ip >> 1) : sum(frames, ip, udp - ip)) !== 0) {
+  if (version === 4 && finish(headerSum(frames, ip, udp - ip)) !== 0) {
     return Fate.outerChecksum;
   }
   if (frames.halves[(udp + Udp.checksum) >> 1] === 0) {
@@ -124,6 +125,11 @@ export function combineEcn(burst: Burst, version: number, ip: number, outer: num
     bytes[at] = (bytes[at] & ~(3 << shift)) | (ecn << shift);
   }
   return Fate.count;
+}
+
+/** Sum of an IPv4 header. */
+export function headerSum(frames: Frames, ip: number, length: number): number {
+  return length === Ipv4.length ? plainSum(frames.halves, ip >> 1) : sum(frames, ip, length);
 }
 
 /** Sum of an IPv4 header without options. @param at in halves */

@@ -17,7 +17,7 @@ import type { RuleLookup } from "../table/rule-lookup.js";
 import { Base, Rule, Settings } from "../table/rule-memory.js";
 import { SaFailure } from "../table/sa.js";
 import { Sa, SaFlags } from "../table/sa-memory.js";
-import { be16, be32 } from "../wire/bytes.js";
+import { be16 } from "../wire/bytes.js";
 import { finish, pseudo4, pseudo6, sum, swap16 } from "../wire/checksum.js";
 import { Esp, EspTrailer } from "../wire/esp.js";
 import { EtherType } from "../wire/ethernet.js";
@@ -25,16 +25,14 @@ import { Ipv4, Protocol } from "../wire/ipv4.js";
 import { Ipv6 } from "../wire/ipv6.js";
 import { Tcp } from "../wire/tcp.js";
 import { Udp } from "../wire/udp.js";
-import { combineEcn } from "./decap.js";
+import { combineEcn, headerSum } from "./decap.js";
 import type { EspContexts } from "./esp-contexts.js";
 import { ESN_AAD, type EspJobs, PLAIN_AAD, SCRATCH_AAD } from "./esp-jobs.js";
 import { EspPlace } from "./extension-headers.js";
 import type { Headers } from "./headers.js";
+import { moveHeaders } from "./room.js";
 
 export class EspOpen {
-  /** SPI and sequence number of the packet in hand. */
-  spi = 0;
-  sequence = 0;
   /** Bytes that finish() took off, but for padding: see Origins. */
   removed = 0;
   readonly #place = new EspPlace();
@@ -56,8 +54,6 @@ export class EspOpen {
     const { bytes, halves } = burst.frames;
     const sa = this.rules.records[slot * Rule.size + Rule.sa];
     const esp = headers.base[Base.header];
-    this.spi = be32(bytes, esp + Esp.spi);
-    this.sequence = be32(bytes, esp + Esp.sequence);
     if (!contexts.ready(sa)) return Fate.espNoSa;
     if (headers.fragment) return jobs.failed(sa, SaFailure.fragment);
     const ip = headers.base[Base.ip];
@@ -66,14 +62,15 @@ export class EspOpen {
       end = headers.transport + be16(bytes, headers.transport + Udp.totalLength);
       if (end > headers.ipEnd) return jobs.failed(sa, SaFailure.malformed);
     }
-    if (headers.version === 4 && finish(sum(burst.frames, ip, (bytes[ip] & Ipv4.ihlMask) << 2)) !== 0) return Fate.outerChecksum;
+    if (headers.version === 4 && finish(headerSum(burst.frames, ip, (bytes[ip] & Ipv4.ihlMask) << 2)) !== 0)
+      return Fate.outerChecksum;
     const payload = esp + Esp.payload;
     const length = end - contexts.icv(sa) - payload;
     if (length < EspTrailer.alignment || (length & (EspTrailer.alignment - 1)) !== 0) return jobs.failed(sa, SaFailure.malformed);
     const { records, windows } = contexts.sas;
     const record = sa * Sa.size;
     const esn = (records[record + Sa.flags] & SaFlags.esn) !== 0;
-    const low = this.sequence | 0;
+    const low = (swap16(halves[(esp + Esp.sequence) >> 1]) << 16) | swap16(halves[(esp + Esp.sequence + 2) >> 1]);
     const verdict = windows.check(sa, low, esn, records[record + Sa.window]);
     if (verdict !== Verdict.ok) return jobs.failed(sa, failureOf(verdict));
     this.#low[i] = low;
@@ -110,8 +107,6 @@ export class EspOpen {
     const list = jobs.opened;
     const at = job * Job.size;
     const sa = list[at + Job.context];
-    this.spi = contexts.sas.records[sa * Sa.size + Sa.spi];
-    this.sequence = this.#low[i];
     if (list[at + Job.status] !== 0) return jobs.failed(sa, SaFailure.authentication);
     const { records, windows } = contexts.sas;
     const verdict = windows.accept(sa, this.#low[i], this.#high[i], records[sa * Sa.size + Sa.window]);
@@ -135,6 +130,15 @@ export class EspOpen {
     return Fate.count;
   }
 
+  /** Of a packet that finish() has dropped. */
+  spi(job: number): number {
+    return this.contexts.sas.records[this.jobs.opened[job * Job.size + Job.context] * Sa.size + Sa.spi];
+  }
+
+  sequence(i: number): number {
+    return this.#low[i];
+  }
+
   /** @returns SaFailure.count: done */
   #tunnel(burst: Burst, i: number, ip: number, length: number, next: number): SaFailure {
     const { bytes, halves } = burst.frames;
@@ -154,7 +158,7 @@ export class EspOpen {
     const start = burst.offset[i];
     const outer = this.#ip[i];
     const begin = ip - (outer - start);
-    bytes.copyWithin(begin, start, outer);
+    moveHeaders(burst.frames, start, outer, ip - outer);
     halves[(ip - 2) >> 1] = swap16(version === 4 ? EtherType.ipv4 : EtherType.ipv6);
     this.removed = ip - outer;
     settle(burst, i, begin, ip + inner);
@@ -173,7 +177,7 @@ export class EspOpen {
     else if (!place.find(bytes, before, payload, ipv6, true)) return SaFailure.malformed;
     const link = place.link + removed;
     const begin = start + removed;
-    bytes.copyWithin(begin, start, payload - removed);
+    moveHeaders(burst.frames, start, payload - removed, removed);
     const ip = before + removed;
     bytes[link] = next;
     const total = payload + length - ip;

@@ -24,7 +24,7 @@ import { ESN_AAD, type EspJobs, PLAIN_AAD, SCRATCH_AAD } from "./esp-jobs.js";
 import { EspPlace } from "./extension-headers.js";
 import type { Headers } from "./headers.js";
 import type { Identification } from "./identification.js";
-import { makeRoom, NO_ROOM } from "./room.js";
+import { makeRoom, moveHeaders, NO_ROOM } from "./room.js";
 import { copyTemplate } from "./template.js";
 
 /** An IP packet's total length, or IPv6 payload length. */
@@ -88,7 +88,7 @@ export class EspSeal {
     const begin = start + moved - length;
     const outer = ip + moved - length;
     // Ethernet, tags, and in transport mode the IP header, move in front; between them and what is encrypted stands the template.
-    bytes.copyWithin(begin, begin + length, payload);
+    moveHeaders(burst.frames, begin + length, payload, -length);
     copyTemplate(burst.frames, payload - length, rules, (record + Rule.template) * 2 + (TEMPLATE_IP >> 1), length);
     const udp = payload - Esp.payload - Udp.length;
     const natt = (settings & Settings.natt) !== 0;

@@ -5,9 +5,11 @@ import type { Aead } from "../aead/aead.js";
 import type { Burst } from "../memory/burst.js";
 import { Fate } from "../reason.js";
 import type { RuleLookup } from "../table/rule-lookup.js";
-import { Procedure, Rule } from "../table/rule-memory.js";
+import { Base, Procedure, Rule } from "../table/rule-memory.js";
 import type { SaLookup } from "../table/sa-lookup.js";
 import { Sa } from "../table/sa-memory.js";
+import { be32 } from "../wire/bytes.js";
+import { Esp as EspHeader } from "../wire/esp.js";
 import type { EspAudit } from "./esp-audit.js";
 import { EspContexts } from "./esp-contexts.js";
 import { EspJobs } from "./esp-jobs.js";
@@ -47,7 +49,11 @@ export class Esp {
       return fate;
     }
     const fate = open.prepare(burst, i, headers, slot);
-    if (fate !== Fate.count) audit?.note(burst, i, fate, open.spi, open.sequence);
+    if (fate !== Fate.count) {
+      const { bytes } = burst.frames;
+      const esp = headers.base[Base.header];
+      audit?.note(burst, i, fate, be32(bytes, esp + EspHeader.spi), be32(bytes, esp + EspHeader.sequence));
+    }
     return fate;
   }
 
@@ -70,8 +76,9 @@ export class Esp {
       return Fate.count;
     }
     const { open } = this;
-    const fate = open.finish(burst, i, slot, this.#opened++);
-    if (fate !== Fate.count && fate !== Fate.espDummy) this.audit?.note(burst, i, fate, open.spi, open.sequence);
+    const job = this.#opened++;
+    const fate = open.finish(burst, i, slot, job);
+    if (fate !== Fate.count && fate !== Fate.espDummy) this.audit?.note(burst, i, fate, open.spi(job), open.sequence(i));
     return fate;
   }
 }

@@ -3,7 +3,11 @@
 import type { Frames } from "../memory/frames.js";
 import type { RuleLookup } from "../table/rule-lookup.js";
 
-/** Both begin 2 past a multiple of 4, or the frame's place is another than in what was received. @param from in halves */
+/**
+ * By words, of which `length` is a whole number.
+ * @param to 2 past a multiple of 4, as `from`, where what was received begins; or a multiple of 4, as behind its Ethernet header
+ * @param from in halves
+ */
 export function copyTemplate(
   { halves, words }: Frames,
   to: number,
@@ -11,11 +15,20 @@ export function copyTemplate(
   from: number,
   length: number,
 ): void {
-  const target = to >> 1;
   if ((to & 2) === 0) {
-    for (let h = 0; h < length >> 1; h++) halves[target + h] = recordHalves[from + h];
+    // Each word is of two.
+    const target = to >> 2;
+    const source = from >> 1;
+    const n = length >> 2;
+    let held = records[source];
+    for (let w = 0; w < n; w++) {
+      const next = records[source + w + 1];
+      words[target + w] = (held >>> 16) | (next << 16);
+      held = next;
+    }
     return;
   }
+  const target = to >> 1;
   halves[target] = recordHalves[from];
   const first = (to + 2) >> 2;
   const source = (from + 1) >> 1;
