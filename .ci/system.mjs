@@ -22,6 +22,7 @@ const TEST = {
   tcpdump: "tcpdump",
   tshark: "tshark",
   "python3-scapy": "scapy",
+  "python3-cryptography": "/usr/lib/python3/dist-packages/cryptography/__init__.py",
   "libcap2-bin": "capsh",
   "python3-grpcio": "/usr/lib/python3/dist-packages/grpc/__init__.py",
   iperf3: "iperf3",
