@@ -10,7 +10,6 @@
 
 import { Job } from "../aead/aead.js";
 import { BURST, type Burst } from "../memory/burst.js";
-import { SLOT } from "../memory/frames.js";
 import { Fate } from "../reason.js";
 import { Verdict } from "../table/replay-window.js";
 import type { RuleLookup } from "../table/rule-lookup.js";
@@ -27,7 +26,7 @@ import { Tcp } from "../wire/tcp.js";
 import { Udp } from "../wire/udp.js";
 import { combineEcn, headerSum } from "./decap.js";
 import type { EspContexts } from "./esp-contexts.js";
-import { ESN_AAD, type EspJobs, PLAIN_AAD, SCRATCH_AAD } from "./esp-jobs.js";
+import { type EspJobs, putJob } from "./esp-jobs.js";
 import { EspPlace } from "./extension-headers.js";
 import type { Headers } from "./headers.js";
 import { moveHeaders } from "./room.js";
@@ -78,25 +77,7 @@ export class EspOpen {
     this.#ip[i] = ip;
     this.#tos[i] = headers.tos;
 
-    const list = jobs.open;
-    const job = jobs.opens++ * Job.size;
-    list[job + Job.context] = sa;
-    list[job + Job.iv] = esp + Esp.iv;
-    list[job + Job.aad] = esp;
-    list[job + Job.aadLength] = PLAIN_AAD;
-    if (esn) {
-      const aad = i * SLOT + SCRATCH_AAD;
-      halves[aad >> 1] = halves[esp >> 1];
-      halves[(aad >> 1) + 1] = halves[(esp >> 1) + 1];
-      halves[(aad >> 1) + 2] = swap16(windows.high >>> 16);
-      halves[(aad >> 1) + 3] = swap16(windows.high & 0xffff);
-      halves[(aad >> 1) + 4] = halves[(esp >> 1) + 2];
-      halves[(aad >> 1) + 5] = halves[(esp >> 1) + 3];
-      list[job + Job.aad] = aad;
-      list[job + Job.aadLength] = ESN_AAD;
-    }
-    list[job + Job.data] = payload;
-    list[job + Job.length] = length;
+    putJob(jobs.open, jobs.opens++, halves, i, sa, esp, length, esn, windows.high);
     return Fate.count;
   }
 

@@ -7,7 +7,6 @@
 
 import { Job } from "../aead/aead.js";
 import type { Burst } from "../memory/burst.js";
-import { SLOT } from "../memory/frames.js";
 import { Fate } from "../reason.js";
 import type { RuleLookup } from "../table/rule-lookup.js";
 import { Base, Rule, Settings, TEMPLATE_IP } from "../table/rule-memory.js";
@@ -20,7 +19,7 @@ import { Ipv4, Protocol } from "../wire/ipv4.js";
 import { Ipv6 } from "../wire/ipv6.js";
 import { Udp } from "../wire/udp.js";
 import type { EspContexts } from "./esp-contexts.js";
-import { ESN_AAD, type EspJobs, PLAIN_AAD, SCRATCH_AAD } from "./esp-jobs.js";
+import { type EspJobs, putJob } from "./esp-jobs.js";
 import { EspPlace } from "./extension-headers.js";
 import type { Headers } from "./headers.js";
 import type { Identification } from "./identification.js";
@@ -111,23 +110,7 @@ export class EspSeal {
     bytes[at] = pad;
     bytes[at + 1] = next;
 
-    const list = jobs.seal;
-    const job = jobs.seals++ * Job.size;
-    list[job + Job.context] = sa;
-    list[job + Job.iv] = esp + Esp.iv;
-    list[job + Job.aad] = esp;
-    list[job + Job.aadLength] = PLAIN_AAD;
-    if (esn) {
-      const aad = i * SLOT + SCRATCH_AAD;
-      halves[aad >> 1] = halves[esp >> 1];
-      halves[(aad >> 1) + 1] = halves[(esp >> 1) + 1];
-      put32(halves, aad + 4, sequences.high);
-      put32(halves, aad + 8, sequences.low);
-      list[job + Job.aad] = aad;
-      list[job + Job.aadLength] = ESN_AAD;
-    }
-    list[job + Job.data] = payload;
-    list[job + Job.length] = data;
+    putJob(jobs.seal, jobs.seals++, halves, i, sa, esp, data, esn, sequences.high);
     const end = payload + data + icv;
     burst.wire[i] += end - begin - burst.length[i];
     burst.offset[i] = begin;

@@ -82,7 +82,9 @@ t.test("SIGTERM and SIGINT stop the device, with exit code 0", async (t) => {
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     const { running } = await device(t);
     running.child.kill(signal);
-    t.match(await running.ended, { code: 0, signal: null, stderr: "" }, signal);
+    const { stderr, ...end } = await running.ended;
+    t.match(end, { code: 0, signal: null }, signal);
+    t.match(JSON.parse(stderr), { level: 30, msg: /^ESP is encrypted and decrypted by / }, "it says what encrypts, and nothing else");
   }
 });
 
