@@ -11,7 +11,7 @@ import type { Log } from "./log.js";
 const PERIOD = 500;
 
 /** @returns what ends it */
-export function watchAudit(plans: readonly WorkerPlan[], log: Log): () => void {
+export function watchAudit(plans: readonly Pick<WorkerPlan, "notices">[], log: Pick<Log, "warn">): () => void {
   const rings = plans.map(({ notices }) => new NoticeRing(notices));
   const look = () => {
     const untold = rings.reduce((sum, ring) => sum + ring.drain((at) => tell(ring.words, at, log)), 0);
@@ -24,7 +24,7 @@ export function watchAudit(plans: readonly WorkerPlan[], log: Log): () => void {
   };
 }
 
-function tell(words: Int32Array, at: number, log: Log): void {
+function tell(words: Int32Array, at: number, log: Pick<Log, "warn">): void {
   const { name, sentence } = REASONS[words[at + EspNotice.fate]];
   const bytes = new Uint8Array(words.buffer, (at + EspNotice.source) * 4, 32);
   const length = words[at + EspNotice.version] === 6 ? 16 : 4;
