@@ -137,8 +137,6 @@ export const enum Rule {
   age = 43,
   /** As `next`, of the dead chain. */
   nextDead,
-  /** UDP destination port of the tunnel. */
-  port,
   /** Ethernet (14 bytes, then 4 unused), IP, UDP, tunnel header: at 4 × template bytes of the record. */
   template = 48,
   size = 160,

@@ -14,7 +14,7 @@ import { Ipv6 } from "../wire/ipv6.js";
 import { Udp } from "../wire/udp.js";
 import { Vxlan } from "../wire/vxlan.js";
 
-/** Writes Rule.egress, length, ipSum, settings, port and the template into an empty record. */
+/** Writes Rule.egress, length, ipSum, settings and the template into an empty record. */
 export function compile(rule: NewRule, record: Int32Array, routes: Routes): void {
   const { match, tunnel, settings } = rule;
   record[Rule.egress] = -1;
@@ -60,7 +60,6 @@ function compileEsp(record: Int32Array, { mode, outer, sa }: IpsecEnc, settings:
   put16(esp, Esp.spi + 2, sa.spi);
   const port = settings.udpPort || Esp.port;
   const parts = natt ? [udpHeader(settings.nattSourcePort, port), esp] : [esp];
-  record[Rule.port] = natt ? port : 0;
   record[Rule.settings] = settingsBits(settings) | modeBits(mode);
   if ((mode & EspModeBit.tunnel) !== 0) {
     if (outer === undefined) throw new Error("tunnel mode without addresses");
@@ -84,7 +83,6 @@ function compileEncap(
   record[Rule.settings] = settingsBits(settings);
   const ip = outerHeader(record, outer, Protocol.udp, settings, routes);
   putTemplate(record, [ip, udpHeader(0, port), header]);
-  record[Rule.port] = port;
   const { udpChecksum } = settings;
   if (udpChecksum === "full" || (outer.source.length === 16 && udpChecksum === "default"))
     record[Rule.settings] |= Settings.checksum;

@@ -8,7 +8,7 @@ import type { Burst } from "../memory/burst.js";
 import { Fate } from "../reason.js";
 import type { RuleLookup } from "../table/rule-lookup.js";
 import { Base, Rule, Settings, TEMPLATE_INNER_MAC, TEMPLATE_IP } from "../table/rule-memory.js";
-import { finish, pseudo4, pseudo6, sum, swap16 } from "../wire/checksum.js";
+import { finishUdp, pseudo4, pseudo6, sum, swap16 } from "../wire/checksum.js";
 import { Ethernet, EtherType } from "../wire/ethernet.js";
 import { Ipv4, Protocol } from "../wire/ipv4.js";
 import { Ipv6 } from "../wire/ipv6.js";
@@ -16,6 +16,7 @@ import { Udp } from "../wire/udp.js";
 import type { FlowHash } from "./flow-hash.js";
 import type { Headers } from "./headers.js";
 import type { Identification } from "./identification.js";
+import { outerDontFragment, outerTos, writeOuter4 } from "./outer.js";
 import { makeRoom, NO_ROOM } from "./room.js";
 import { copyTemplate } from "./template.js";
 
@@ -54,12 +55,8 @@ export class Encapsulation {
     const tags = keepVlan || ipPayload ? 0 : headers.tags;
     const outerTags = keepVlan ? 0 : headers.tags;
     const hash = this.flowHash.of(burst, headers);
-    const copiedTos = headers.version === 0 ? 0 : headers.tos;
-    let tos = (settings & Settings.dscpSet) !== 0 ? 0 : copiedTos & 0xfc;
-    if ((settings & Settings.ecnCompatibility) === 0) tos |= copiedTos & 3;
-    const dontFragment =
-      (settings & Settings.dfSet) !== 0 ||
-      ((settings & Settings.dfClear) === 0 && (headers.version !== 4 || headers.dontFragment));
+    const tos = outerTos(settings, headers.version === 0 ? 0 : headers.tos);
+    const dontFragment = outerDontFragment(settings, headers);
 
     // What is carried: from `payload` on, `carried` bytes.
     let start = headers.base[Base.ethernet];
@@ -115,22 +112,12 @@ export class Encapsulation {
       halves[(ip + 2) >> 1] = swap16(label & 0xffff);
       halves[(ip + Ipv6.payloadLength) >> 1] = swap16(udpLength);
     } else {
-      const totalHalf = swap16(total);
-      // An atomic datagram needs no identification (RFC 6864 section 4.1).
-      const id = dontFragment ? 0 : swap16(this.identification.next16());
-      const flags = dontFragment ? swap16(Ipv4.dontFragment) : 0;
-      halves[(ip + Ipv4.totalLength) >> 1] = totalHalf;
-      halves[(ip + Ipv4.identification) >> 1] = id;
-      halves[(ip + Ipv4.flagsFragment) >> 1] = flags;
-      bytes[ip + Ipv4.tos] |= tos;
-      // The template's sum, and what was added: the TOS is the upper byte of its half.
-      halves[(ip + Ipv4.checksum) >> 1] = finish(rules.records[record + Rule.ipSum] + totalHalf + id + flags + (tos << 8));
+      writeOuter4(burst.frames, ip, rules.records[record + Rule.ipSum], total, tos, dontFragment, this.identification);
     }
     if ((settings & Settings.checksum) !== 0) {
       const pseudo = ipv6 ? pseudo6 : pseudo4;
-      const checksum = finish(pseudo(burst.frames, ip, Protocol.udp, udpLength) + sum(burst.frames, udp, udpLength));
-      // Zero means that there is none (RFC 768).
-      halves[(udp + Udp.checksum) >> 1] = checksum === 0 ? 0xffff : checksum;
+      const covered = pseudo(burst.frames, ip, Protocol.udp, udpLength) + sum(burst.frames, udp, udpLength);
+      halves[(udp + Udp.checksum) >> 1] = finishUdp(covered);
     }
 
     // Ethernet and the tags.

@@ -17,7 +17,7 @@ import { Base, Rule, Settings } from "../table/rule-memory.js";
 import { SaFailure } from "../table/sa.js";
 import { Sa, SaFlags } from "../table/sa-memory.js";
 import { be16 } from "../wire/bytes.js";
-import { finish, pseudo4, pseudo6, sum, swap16 } from "../wire/checksum.js";
+import { finish, finishUdp, pseudo4, pseudo6, sum, swap16 } from "../wire/checksum.js";
 import { Esp, EspTrailer } from "../wire/esp.js";
 import { EtherType } from "../wire/ethernet.js";
 import { Ipv4, Protocol } from "../wire/ipv4.js";
@@ -198,9 +198,8 @@ function renew(burst: Burst, ip: number, at: number, carried: number, protocol: 
   const field = (at + (tcp ? Tcp.checksum : Udp.checksum)) >> 1;
   if (!tcp && frames.halves[field] === 0) return true;
   frames.halves[field] = 0;
-  const checksum = finish((ipv6 ? pseudo6 : pseudo4)(frames, ip, protocol, length) + sum(frames, at, length));
-  // Zero means that there is none (RFC 768).
-  frames.halves[field] = !tcp && checksum === 0 ? 0xffff : checksum;
+  const covered = (ipv6 ? pseudo6 : pseudo4)(frames, ip, protocol, length) + sum(frames, at, length);
+  frames.halves[field] = tcp ? finish(covered) : finishUdp(covered);
   return true;
 }
 

@@ -12,7 +12,7 @@ import type { RuleLookup } from "../table/rule-lookup.js";
 import { Base, Rule, Settings, TEMPLATE_IP } from "../table/rule-memory.js";
 import { SaFailure } from "../table/sa.js";
 import { Sa, SaFlags } from "../table/sa-memory.js";
-import { finish, pseudo6, sum, swap16 } from "../wire/checksum.js";
+import { finish, finishUdp, pseudo6, sum, swap16 } from "../wire/checksum.js";
 import { Esp, EspTrailer } from "../wire/esp.js";
 import { behindTags, Ethernet, EtherType } from "../wire/ethernet.js";
 import { Ipv4, Protocol } from "../wire/ipv4.js";
@@ -23,6 +23,7 @@ import { type EspJobs, putJob } from "./esp-jobs.js";
 import { EspPlace } from "./extension-headers.js";
 import type { Headers } from "./headers.js";
 import type { Identification } from "./identification.js";
+import { outerDontFragment, outerTos, writeOuter4 } from "./outer.js";
 import { makeRoom, moveHeaders, NO_ROOM } from "./room.js";
 import { copyTemplate } from "./template.js";
 
@@ -92,9 +93,9 @@ export class EspSeal {
     const udp = payload - Esp.payload - Udp.length;
     const natt = (settings & Settings.natt) !== 0;
     if (natt) halves[(udp + Udp.totalLength) >> 1] = swap16(Udp.length + Esp.payload + data + icv);
-    this.dontFragment = inner6 || headers.dontFragment;
+    // Transport mode leaves DF as it is.
+    this.dontFragment = tunnel ? outerDontFragment(settings, headers) : inner6 || headers.dontFragment;
     if (tunnel) {
-      if ((settings & (Settings.dfSet | Settings.dfClear)) !== 0) this.dontFragment = (settings & Settings.dfSet) !== 0;
       this.#outer(burst, headers, record, outer, total);
     } else {
       this.#transport(burst, outer, place.link + moved - length, total, inner6, natt);
@@ -124,8 +125,7 @@ export class EspSeal {
     const { bytes, halves } = burst.frames;
     const { records, recordHalves } = this.rules;
     const settings = records[record + Rule.settings];
-    let tos = (settings & Settings.dscpSet) !== 0 ? 0 : headers.tos & 0xfc;
-    if ((settings & Settings.ecnCompatibility) === 0) tos |= headers.tos & 3;
+    const tos = outerTos(settings, headers.tos);
     const ipv6 = (settings & Settings.ipv6) !== 0;
     halves[(outer - 2) >> 1] = swap16(ipv6 ? EtherType.ipv6 : EtherType.ipv4);
     if ((settings & Settings.routed) !== 0) {
@@ -138,17 +138,7 @@ export class EspSeal {
       halves[(outer + Ipv6.payloadLength) >> 1] = swap16(total);
       return;
     }
-    const { dontFragment } = this;
-    const totalHalf = swap16(total);
-    // An atomic datagram needs no identification (RFC 6864 section 4.1).
-    const id = dontFragment ? 0 : swap16(this.identification.next16());
-    const flags = dontFragment ? swap16(Ipv4.dontFragment) : 0;
-    halves[(outer + Ipv4.totalLength) >> 1] = totalHalf;
-    halves[(outer + Ipv4.identification) >> 1] = id;
-    halves[(outer + Ipv4.flagsFragment) >> 1] = flags;
-    bytes[outer + Ipv4.tos] |= tos;
-    // The template's sum, and what was added: the TOS is the upper byte of its half.
-    halves[(outer + Ipv4.checksum) >> 1] = finish(records[record + Rule.ipSum] + totalHalf + id + flags + (tos << 8));
+    writeOuter4(burst.frames, outer, records[record + Rule.ipSum], total, tos, this.dontFragment, this.identification);
   }
 
   /** The packet's own header says what follows it now. */
@@ -173,8 +163,8 @@ export class EspSeal {
     const ip = behindTags(bytes, burst.offset[i], burst.offset[i] + burst.length[i]);
     if (bytes[ip] >>> 4 !== 6) return;
     const length = burst.offset[i] + burst.length[i] - udp;
-    const checksum = finish(pseudo6(burst.frames, ip, Protocol.udp, length) + sum(burst.frames, udp, length));
-    halves[(udp + Udp.checksum) >> 1] = checksum === 0 ? 0xffff : checksum;
+    const covered = pseudo6(burst.frames, ip, Protocol.udp, length) + sum(burst.frames, udp, length);
+    halves[(udp + Udp.checksum) >> 1] = finishUdp(covered);
   }
 }
 

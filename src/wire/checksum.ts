@@ -133,6 +133,11 @@ export function finish(total: number): number {
   return ~folded & 0xffff;
 }
 
+/** As finish, of UDP: zero means that there is none (RFC 768). */
+export function finishUdp(total: number): number {
+  return finish(total) || 0xffff;
+}
+
 /** A 16-bit number as the words of a sum have it. */
 export function swap16(value: number): number {
   return ((value & 0xff) << 8) | ((value >>> 8) & 0xff);

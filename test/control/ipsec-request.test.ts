@@ -1,6 +1,6 @@
 // Requests for IPsec tunnels: what is taken, and for each mistake its code and sentence.
 
-import t, { type Test } from "tap";
+import t from "tap";
 import {
   EncType,
   IPSecError,
@@ -10,21 +10,7 @@ import {
 } from "../../src/control/gen/tunneloffload.js";
 import { EspMode } from "../../src/table/sa.js";
 import { dec, enc, keys, LENGTHS, material, sa, send, slots } from "./ipsec-tunnels.js";
-import {
-  change,
-  create,
-  criteria,
-  s_addr,
-  startTunnelDevice,
-  type TunnelDevice,
-  type TunnelDeviceOptions,
-} from "./tunnel-device.js";
-
-async function device(t: Test, options?: TunnelDeviceOptions): Promise<TunnelDevice> {
-  const started = await startTunnelDevice(options);
-  t.teardown(() => started.stop());
-  return started;
-}
+import { change, create, criteria, device, s_addr } from "./tunnel-device.js";
 
 const suites = LENGTHS.map((lengths, encryption) => ({ name: EncType[encryption] as string, encryption, lengths }));
 

@@ -2,7 +2,7 @@
 
 import { EventEmitter } from "node:events";
 import { Metadata, type ServerReadableStream } from "@grpc/grpc-js";
-import t, { type Test } from "tap";
+import t from "tap";
 import { createTunnels } from "../../src/control/create-tunnels.js";
 import {
   CreateIpTunnelResponses,
@@ -12,21 +12,7 @@ import {
 } from "../../src/control/gen/tunneloffload.js";
 import { tunnelService } from "../../src/control/tunnel-service.js";
 import { dec, decUpdate, enc, encUpdate, material, sa } from "./ipsec-tunnels.js";
-import {
-  change,
-  create,
-  getTunnel,
-  namesOf,
-  startTunnelDevice,
-  type TunnelDevice,
-  type TunnelDeviceOptions,
-} from "./tunnel-device.js";
-
-async function device(t: Test, options?: TunnelDeviceOptions): Promise<TunnelDevice> {
-  const started = await startTunnelDevice(options);
-  t.teardown(() => started.stop());
-  return started;
-}
+import { change, create, device, getTunnel, namesOf, type TunnelDevice } from "./tunnel-device.js";
 
 function keysIn(request: IpTunnelRequest): Buffer[] {
   if (request.tunnel?.$case !== "ipsecTunnel") return [];

@@ -1,15 +1,9 @@
 // _UPDATE of IPsec tunnels (api.md 12): SAs are added, rekeyed and removed one by one, and those that stay are untouched.
 
-import t, { type Test } from "tap";
+import t from "tap";
 import { EncType, IPSecError, MatchError } from "../../src/control/gen/tunneloffload.js";
 import { dec, decUpdate, enc, encUpdate, keys, material, sa, send, slots } from "./ipsec-tunnels.js";
-import { change, create, criteria, getTunnel, startTunnelDevice, type TunnelDevice, tunnel } from "./tunnel-device.js";
-
-async function device(t: Test): Promise<TunnelDevice> {
-  const started = await startTunnelDevice();
-  t.teardown(() => started.stop());
-  return started;
-}
+import { change, create, criteria, device, getTunnel, tunnel } from "./tunnel-device.js";
 
 const hex = (seed: number) => material(36, seed).toString("hex");
 

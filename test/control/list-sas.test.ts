@@ -1,20 +1,14 @@
 // sluice.v1 Tunnels.ListSas.
 
 import { status } from "@grpc/grpc-js";
-import t, { type Test } from "tap";
+import t from "tap";
 import type { Sa, TunnelOptions } from "../../src/control/gen/sluice_tunnel.js";
 import { EncType, IPSecTunnelType } from "../../src/control/gen/tunneloffload.js";
 import { SaFailure } from "../../src/table/sa.js";
 import { SaLane } from "../../src/table/sa-memory.js";
 import { SKEW } from "../../src/table/session-memory.js";
 import { dec, enc, material, sa, send, slots } from "./ipsec-tunnels.js";
-import { change, startTunnelDevice, type TunnelDevice, tunnel } from "./tunnel-device.js";
-
-async function device(t: Test): Promise<TunnelDevice> {
-  const started = await startTunnelDevice();
-  t.teardown(() => started.stop());
-  return started;
-}
+import { change, device, type TunnelDevice, tunnel } from "./tunnel-device.js";
 
 async function list({ vxlan }: TunnelDevice, id = 0): Promise<Sa[]> {
   const all: Sa[] = [];
@@ -90,8 +84,7 @@ t.test("SetTunnelOptions reaches the SAs that the tunnel has, and those that com
 });
 
 t.test("many, in messages of a size that any client takes", async (t) => {
-  const made = await startTunnelDevice({ sas: 40_000, capacity: 50 });
-  t.teardown(() => made.stop());
+  const made = await device(t, { sas: 40_000, capacity: 50 });
   for (let id = 1; id <= 20; id++) {
     const sas = Array.from({ length: 1500 }, (_, i) => sa(1 + id * 2000 + i, material(36, i)));
     t.same(await send(made, dec(sas, {}, { tunnelId: BigInt(id) })), [undefined]);

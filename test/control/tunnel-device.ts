@@ -3,6 +3,7 @@
 import { randomBytes } from "node:crypto";
 import { type ClientWritableStream, credentials, type ServiceError } from "@grpc/grpc-js";
 import { pino } from "pino";
+import type { Test } from "tap";
 import { DEFAULTS } from "../../src/config/defaults.js";
 import { TunnelsClient, type VxlanTunnelRequest } from "../../src/control/gen/sluice_tunnel.js";
 import {
@@ -82,6 +83,13 @@ export function namesOf(
 
 function newSas(memory: SaMemory): SaTable {
   return new SaTable(memory, { random: randomBytes, fingerprint: (key) => Buffer.from(key).toString("hex") });
+}
+
+/** One that stops with the test. */
+export async function device(t: Test, options?: TunnelDeviceOptions): Promise<TunnelDevice> {
+  const started = await startTunnelDevice(options);
+  t.teardown(() => started.stop());
+  return started;
 }
 
 export async function startTunnelDevice(options: TunnelDeviceOptions = {}): Promise<TunnelDevice> {

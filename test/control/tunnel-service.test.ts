@@ -1,6 +1,6 @@
 import { connect } from "node:http2";
 import { Metadata, type ServiceError, status } from "@grpc/grpc-js";
-import t, { type Test } from "tap";
+import t from "tap";
 import { AddTunnelStatus, type IpTunnelResponse, type IpTunnelStatsResponse } from "../../src/control/gen/tunneloffload.js";
 import { SKEW } from "../../src/table/session-memory.js";
 import { codeOf } from "./calls.js";
@@ -9,24 +9,17 @@ import {
   change,
   create,
   criteria,
+  device,
   geneveDecap,
   geneveEncap,
   getTunnel,
   s_addr,
-  startTunnelDevice,
   type TunnelDevice,
-  type TunnelDeviceOptions,
   tunnel,
 } from "./tunnel-device.js";
 
 const { _TUNNEL_ACCEPTED, _TUNNEL_REJECTED, _TUNNEL_TABLE_FULL, _TUNNEL_TABLE_UNAVAILABLE, _TUNNEL_ALREADY_EXISTS } =
   AddTunnelStatus;
-
-async function device(t: Test, options?: TunnelDeviceOptions): Promise<TunnelDevice> {
-  const started = await startTunnelDevice(options);
-  t.teardown(() => started.stop());
-  return started;
-}
 
 const ids = (made: TunnelDevice) => [...made.rules.list()].map(({ rule }) => Number(rule.id));
 

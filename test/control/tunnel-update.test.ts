@@ -1,24 +1,6 @@
-import t, { type Test } from "tap";
+import t from "tap";
 import type { IpTunnelRequest, MatchCriteria } from "../../src/control/gen/tunneloffload.js";
-import {
-  change,
-  create,
-  criteria,
-  geneveDecap,
-  geneveEncap,
-  getTunnel,
-  s_addr,
-  startTunnelDevice,
-  type TunnelDevice,
-  type TunnelDeviceOptions,
-  tunnel,
-} from "./tunnel-device.js";
-
-async function device(t: Test, options?: TunnelDeviceOptions): Promise<TunnelDevice> {
-  const started = await startTunnelDevice(options);
-  t.teardown(() => started.stop());
-  return started;
-}
+import { change, create, criteria, device, geneveDecap, geneveEncap, getTunnel, s_addr, tunnel } from "./tunnel-device.js";
 
 const mac = (last: number) => Buffer.from([2, 0, 0, 0, 0, last]);
 const option = (type: number) => ({ optionClass: 1, type, length: 1, data: Buffer.alloc(4, type) });

@@ -1,5 +1,5 @@
 import { type ServiceError, status } from "@grpc/grpc-js";
-import t, { type Test } from "tap";
+import t from "tap";
 import type { TunnelOptions, VxlanEncap, VxlanTunnelRequest } from "../../src/control/gen/sluice_tunnel.js";
 import { codeOf } from "./calls.js";
 import {
@@ -7,21 +7,14 @@ import {
   create,
   createVxlan,
   criteria,
+  device,
   geneveDecap,
   geneveEncap,
   getTunnel,
   s_addr,
-  startTunnelDevice,
   type TunnelDevice,
-  type TunnelDeviceOptions,
   tunnel,
 } from "./tunnel-device.js";
-
-async function device(t: Test, options?: TunnelDeviceOptions): Promise<TunnelDevice> {
-  const started = await startTunnelDevice(options);
-  t.teardown(() => started.stop());
-  return started;
-}
 
 const ENCAP: VxlanEncap = {
   ip: { $case: "outerIpv4Pair", value: { sourceIp: s_addr("192.0.2.1"), destinationIp: s_addr("192.0.2.2") } },
