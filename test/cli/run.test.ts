@@ -84,7 +84,11 @@ t.test("SIGTERM and SIGINT stop the device, with exit code 0", async (t) => {
     running.child.kill(signal);
     const { stderr, ...end } = await running.ended;
     t.match(end, { code: 0, signal: null }, signal);
-    t.match(JSON.parse(stderr), { level: 30, msg: /^ESP is encrypted and decrypted by / }, "it says what encrypts, and nothing else");
+    t.match(
+      JSON.parse(stderr),
+      { level: 30, msg: /^ESP is encrypted and decrypted by / },
+      "it says what encrypts, and nothing else",
+    );
   }
 });
 
